@@ -1,0 +1,12 @@
+// Chooses the implementation of the assignment's cross entropy.
+#pragma once
+
+#include <slotcon/kernel/choice.h>
+#include <slotcon/kernel/prototype_assignment/reference.h>
+
+namespace slotcon::kernel::prototype_assignment {
+
+/// Whether a fused kernel can run on these scores. Pure: launches and allocates nothing.
+inline Choice choose(const torch::Tensor& student_scores) { return no_kernel_for(student_scores); }
+
+}  // namespace slotcon::kernel::prototype_assignment

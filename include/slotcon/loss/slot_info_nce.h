@@ -1,0 +1,208 @@
+// Slot InfoNCE: slots of the same prototype in the two views attract each other, all others repel.
+#pragma once
+
+#include <slotcon/core/backend.h>
+#include <slotcon/core/collectives.h>
+#include <slotcon/core/precision.h>
+#include <slotcon/core/unit_length.h>
+#include <slotcon/kernel/slot_info_nce/dispatch.h>
+#include <torch/nn/cloneable.h>
+#include <torch/nn/modules/container/any.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
+
+#include <ostream>
+#include <utility>
+
+namespace slotcon {
+
+/// Numbers of slot InfoNCE.
+struct SlotInfoNCEOptions {
+  TORCH_ARG(double,
+            temperature) = 0.2;  ///< > 0: divides the cosines; the loss is scaled by twice it.
+  TORCH_ARG(Backend, backend) = Backend::kAuto;
+};
+
+/// Which slots of a batch take part in the contrast, as rows b K + k of the flattened slots.
+struct SlotPairs {
+  torch::Tensor anchors;   ///< [n] int64: slots present in both views
+  torch::Tensor keys;      ///< [m] int64: slots present in the key view
+  torch::Tensor positive;  ///< [n] int64: each anchor's place among `keys`
+};
+
+namespace functional {
+
+/// Which prototypes win at least one position of an image.
+///
+/// Shapes: `scores` [B,K,*spatial]; result [B,K] bool. Ties go to the lowest prototype; without
+/// positions no slot is present. Without gradient. Throws c10::ValueError for other shapes.
+inline torch::Tensor present_slots(const torch::Tensor& scores) {
+  TORCH_CHECK_VALUE(scores.dim() >= 3 && scores.size(1) > 0,
+                    "present_slots: expected scores [B,K,*spatial] with K >= 1, got ",
+                    scores.sizes());
+  const at::NoGradGuard no_grad;
+  auto present = at::zeros({scores.size(0), scores.size(1)}, scores.options().dtype(torch::kBool));
+  return present.scatter_(1, scores.flatten(2).argmax(1), true);
+}
+
+/// Pairs the slots of two views: slot (b,k) of one with slot (b,k) of the other where both are
+/// present.
+///
+/// Shapes: both [B,K] bool, on one device. On an accelerator this waits for the two counts.
+/// Throws c10::ValueError or c10::TypeError for shapes or types that do not fit.
+inline SlotPairs pair_slots(const torch::Tensor& anchor_present, const torch::Tensor& key_present) {
+  TORCH_CHECK_VALUE(anchor_present.dim() == 2 && anchor_present.sizes() == key_present.sizes(),
+                    "pair_slots: expected two masks [B,K] of one shape, got ",
+                    anchor_present.sizes(), " and ", key_present.sizes());
+  TORCH_CHECK_TYPE(
+      anchor_present.scalar_type() == torch::kBool && key_present.scalar_type() == torch::kBool,
+      "pair_slots: expected masks of dtype Bool, got ", anchor_present.scalar_type(), " and ",
+      key_present.scalar_type());
+  const auto key_mask = key_present.flatten();
+  const auto anchors = (anchor_present.flatten() & key_mask).nonzero().flatten();
+  const auto place = key_mask.cumsum(0) - 1;
+  return {anchors, key_mask.nonzero().flatten(), place.index_select(0, anchors)};
+}
+
+/// InfoNCE of rows: each query against all keys, of which one is its positive.
+///
+///     l_ij = <q_i / |q_i|, k_j / |k_j|> / temperature
+///     loss = 2 temperature mean_i(logsumexp_j l_ij - l_i,positive[i])
+///
+/// Shapes: `queries` [n,D], `keys` [m,D], `positive` [n] int64 in [0,m) (not checked: it lives on
+/// the
+///   device); result 0-d. No query: 0 with a valid graph.
+/// Types: any floating; computed in float32 (float64 for float64 queries), result likewise.
+/// Numerics: norms not below 1e-12.
+/// Gradient: queries and keys; differentiable twice (reference).
+/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
+inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor& keys,
+                              const torch::Tensor& positive,
+                              const SlotInfoNCEOptions& options = {}) {
+  constexpr auto who = "info_nce";
+  TORCH_CHECK_VALUE(options.temperature() > 0, who, ": expected temperature > 0, got ",
+                    options.temperature());
+  TORCH_CHECK_VALUE(queries.dim() == 2 && keys.dim() == 2 && queries.size(1) == keys.size(1), who,
+                    ": expected queries [n,D] and keys [m,D], got ", queries.sizes(), " and ",
+                    keys.sizes());
+  TORCH_CHECK_VALUE(positive.dim() == 1 && positive.size(0) == queries.size(0), who,
+                    ": expected positive [", queries.size(0), "], got ", positive.sizes());
+  const auto type = compute_type(queries.scalar_type(), who);
+  use_fused(options.backend(), kernel::slot_info_nce::choose(queries), who);
+  const AutocastOff precise;
+  if (queries.size(0) == 0) return queries.to(type).sum();
+  return kernel::slot_info_nce::reference(unit_length(queries.to(type), 1),
+                                          unit_length(keys.to(type), 1), positive,
+                                          options.temperature());
+}
+
+}  // namespace functional
+
+namespace detail {
+
+/// What `functional::info_nce` takes, picked from the slots of two views.
+struct ContrastRows {
+  torch::Tensor queries;   // [n,D]
+  torch::Tensor keys;      // [m,D], of all processes
+  torch::Tensor positive;  // [n]
+};
+
+inline ContrastRows contrast_rows(const torch::Tensor& anchors, const torch::Tensor& keys,
+                                  const torch::Tensor& anchor_present,
+                                  const torch::Tensor& key_present, Collectives* collectives) {
+  TORCH_CHECK_VALUE(anchors.dim() == 3 && anchors.sizes() == keys.sizes(),
+                    "slot_info_nce: expected anchors and keys [B,K,D] of one shape, got ",
+                    anchors.sizes(), " and ", keys.sizes());
+  TORCH_CHECK_VALUE(anchor_present.sizes() == anchors.sizes().slice(0, 2),
+                    "slot_info_nce: expected masks ", anchors.sizes().slice(0, 2), ", got ",
+                    anchor_present.sizes());
+  const auto pairs = functional::pair_slots(anchor_present, key_present);
+  const auto queries = anchors.flatten(0, 1).index_select(0, pairs.anchors);
+  const auto own_keys = keys.flatten(0, 1).index_select(0, pairs.keys);
+  if (collectives == nullptr) return {queries, own_keys, pairs.positive};
+
+  const auto gathered = collectives->all_gather_rows(own_keys.detach());
+  std::int64_t keys_before = 0;
+  for (std::int64_t r = 0; r < collectives->rank(); ++r) {
+    keys_before += gathered[static_cast<std::size_t>(r)].size(0);
+  }
+  return {queries, at::cat(gathered), pairs.positive + keys_before};
+}
+
+}  // namespace detail
+
+namespace functional {
+
+/// InfoNCE over slot pairs: a slot present in both views against the present slots of the key view.
+///
+/// The positive of anchor (b,k) is key (b,k). The negatives are all other present keys of all
+/// images, on all processes: other slots of the same image and the same slot of other images among
+/// them.
+///
+/// Shapes: `anchors`, `keys` [B,K,D]; `anchor_present`, `key_present` [B,K] bool; result 0-d, the
+/// mean over
+///   this process' anchors as in `info_nce`. No anchor: 0 with a valid graph.
+/// Types: as `info_nce`.
+/// Gradient: anchors; keys too in one process. Keys that come from several processes carry none.
+/// Every process of the group calls it, also one without slots.
+/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
+/// Example:
+///     auto loss = functional::slot_info_nce(student.slots, teacher.slots,
+///         functional::present_slots(student.scores), functional::present_slots(teacher.scores));
+/// Paper: Wen et al., NeurIPS 2022, section 3.3; van den Oord et al., 2018 (InfoNCE).
+inline torch::Tensor slot_info_nce(const torch::Tensor& anchors, const torch::Tensor& keys,
+                                   const torch::Tensor& anchor_present,
+                                   const torch::Tensor& key_present,
+                                   const SlotInfoNCEOptions& options = {},
+                                   Collectives* collectives = nullptr) {
+  const auto rows = detail::contrast_rows(anchors, keys, anchor_present, key_present, collectives);
+  return info_nce(rows.queries, rows.keys, rows.positive, options);
+}
+
+}  // namespace functional
+
+/// A predictor on the anchors, then `functional::slot_info_nce`. Keys are taken as they are,
+/// without gradient.
+///
+/// The predictor is any module from rows [n,D] to rows [n,D], usually a `ProjectionHead`. It sees
+/// only the anchors, so n differs from step to step and can be 0.
+class SlotInfoNCEImpl : public torch::nn::Cloneable<SlotInfoNCEImpl> {
+ public:
+  explicit SlotInfoNCEImpl(torch::nn::AnyModule predictor_, const SlotInfoNCEOptions& options_ = {})
+      : options(options_), predictor(std::move(predictor_)) {
+    register_module("predictor", predictor.ptr());
+  }
+
+  /// Called for a clone, whose predictor must be its own.
+  void reset() override {
+    predictor = predictor.clone();
+    register_module("predictor", predictor.ptr());
+  }
+
+  void pretty_print(std::ostream& out) const override {
+    out << "slotcon::SlotInfoNCE(temperature=" << options.temperature() << ")";
+  }
+
+  torch::Tensor forward(const torch::Tensor& anchors, const torch::Tensor& keys,
+                        const torch::Tensor& anchor_present, const torch::Tensor& key_present,
+                        Collectives* collectives = nullptr) {
+    const auto rows =
+        detail::contrast_rows(anchors, keys.detach(), anchor_present, key_present, collectives);
+    const auto predicted = predictor.forward(rows.queries.to(predictor_type(anchors)));
+    return functional::info_nce(predicted, rows.keys, rows.positive, options);
+  }
+
+  SlotInfoNCEOptions options;
+  torch::nn::AnyModule predictor;
+
+ private:
+  /// The dtype of the predictor's weights: slots of half-precision features meet a float32
+  /// predictor.
+  at::ScalarType predictor_type(const torch::Tensor& anchors) const {
+    const auto weights = predictor.ptr()->parameters();
+    return weights.empty() ? anchors.scalar_type() : weights.front().scalar_type();
+  }
+};
+TORCH_MODULE(SlotInfoNCE);
+
+}  // namespace slotcon
