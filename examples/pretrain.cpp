@@ -1,0 +1,232 @@
+// Trains SlotCon on images and shows what its slots found.
+//
+//     pretrain --recipe examples/recipes/scenes.toml            the procedural scenes, minutes on
+//     two cores pretrain --data photos/ --output-dir run1                 the published recipe on a
+//     folder of images pretrain --data photos/ --output-dir run1 --auto-resume   goes on where it
+//     stopped
+//
+// `pretrain --help` lists the flags.
+#include <ATen/Parallel.h>
+#include <slotcon/data/two_view_loader.h>
+#include <slotcon/train/schedule.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/allocator.h"
+#include "support/errors.h"
+#include "support/evaluation.h"
+#include "support/interrupt.h"
+#include "support/optimizer.h"
+#include "support/pictures.h"
+#include "support/training_images.h"
+#include "support/training_log.h"
+
+namespace examples {
+namespace {
+
+using std::filesystem::path;
+
+constexpr int kInterruptedExit = 130;
+
+path last_checkpoint(const RunOptions& run) { return path(run.output_dir) / "current.ckpt"; }
+
+/// The checkpoint to go on from; none for a fresh run.
+std::string checkpoint_to_resume(const RunOptions& run) {
+  if (run.auto_resume && std::filesystem::exists(last_checkpoint(run))) return last_checkpoint(run);
+  return run.resume;
+}
+
+/// A run in progress: the model, its optimiser and the step it is at.
+template <class Model>
+class Run {
+ public:
+  Run(Model model, const PretrainOptions& options,
+      std::shared_ptr<slotcon::data::ImageSource> images)
+      : model_(std::move(model)),
+        options_(options),
+        optimizer_(make_optimizer(options.training, *model_)),
+        image_count_(images->size()),
+        loader_(std::move(images), loader_options(options)),
+        schedule_(schedule_of(options, loader_.batches_per_epoch())) {
+    schedule_.check();
+    const auto checkpoint = checkpoint_to_resume(options.run);
+    if (!checkpoint.empty()) resume(checkpoint);
+  }
+
+  /// True when training ended; false when it was interrupted and saved.
+  bool train() {
+    TrainingLog log(options_.run.output_dir, step_, total_steps(), options_.training.epochs,
+                    options_.training.batch_size);
+    while (step_ < total_steps()) {
+      const auto epoch = step_ / loader_.batches_per_epoch();
+      if (!train_epoch(epoch, log)) return false;
+      const bool last = epoch + 1 == options_.training.epochs;
+      if (last || (epoch + 1) % options_.run.save_freq == 0) save();
+    }
+    log.finish();
+    std::printf("trained %lld steps in %s\n", static_cast<long long>(total_steps()),
+                duration(log.elapsed()).c_str());
+    return true;
+  }
+
+  Model& model() { return model_; }
+
+ private:
+  static slotcon::data::TwoViewLoaderOptions loader_options(const PretrainOptions& options) {
+    slotcon::data::TwoViewLoaderOptions loader;
+    loader.batch_size = options.training.batch_size;
+    loader.workers = static_cast<int>(options.run.num_workers);
+    loader.seed = options.model.seed;
+    loader.views = view_options(options.training);
+    return loader;
+  }
+
+  static slotcon::LearningRateSchedule schedule_of(const PretrainOptions& options,
+                                                   std::int64_t steps_per_epoch) {
+    const auto& t = options.training;
+    const auto base_rate = t.base_lr * static_cast<double>(t.batch_size) / 256;
+    return {base_rate, steps_per_epoch, t.epochs, t.warmup_epoch, t.warmup_multiplier};
+  }
+
+  std::int64_t total_steps() const {
+    return loader_.batches_per_epoch() * options_.training.epochs;
+  }
+
+  /// As published: of all images, those included that the last partial batch leaves out.
+  std::int64_t teacher_steps() const {
+    return image_count_ * options_.training.epochs / options_.training.batch_size;
+  }
+
+  bool train_epoch(std::int64_t epoch, TrainingLog& log) {
+    loader_.begin_epoch(epoch, step_ % loader_.batches_per_epoch());
+    while (auto views = loader_.next()) {
+      train_step(*views, epoch, log);
+      if (interrupted()) {
+        log.finish();
+        save();
+        std::printf("interrupted at step %lld; saved to %s, --auto-resume goes on from there\n",
+                    static_cast<long long>(step_), last_checkpoint(options_.run).c_str());
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void train_step(const slotcon::TwoViews& views, std::int64_t epoch, TrainingLog& log) {
+    const auto rate = schedule_.at(step_);
+    const auto momentum =
+        slotcon::teacher_momentum(step_, teacher_steps(), options_.training.teacher_momentum);
+    set_learning_rate(*optimizer_, rate);
+    model_->update_teacher(momentum);
+    const auto output = model_->forward(views);
+    optimizer_->zero_grad();
+    output.loss.backward();
+    optimizer_->step();
+    model_->commit();
+
+    const bool last = step_ + 1 == total_steps();
+    if (step_ % options_.run.print_freq == 0 || last) {
+      auto figures = read_figures(output);
+      figures.step = step_;
+      figures.epoch = epoch;
+      figures.learning_rate = rate;
+      figures.teacher_momentum = momentum;
+      log.write(figures);
+    }
+    ++step_;
+  }
+
+  void save() const {
+    slotcon::save_checkpoint(last_checkpoint(options_.run),
+                             {to_json(options_).dump(), step_, slotcon::module_state(*model_),
+                              slotcon::optimizer_state(*optimizer_)});
+  }
+
+  void resume(const std::string& file) {
+    const auto checkpoint = slotcon::load_checkpoint(file);
+    require_equal_settings(settings_of(checkpoint, file), to_json(options_), file);
+    slotcon::load_module_state(*model_, checkpoint.model);
+    slotcon::load_optimizer_state(*optimizer_, checkpoint.optimizer);
+    step_ = checkpoint.step;
+    std::printf("going on from %s at step %lld of %lld\n", file.c_str(),
+                static_cast<long long>(step_), static_cast<long long>(total_steps()));
+  }
+
+  Model model_;
+  const PretrainOptions& options_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  std::int64_t image_count_;
+  slotcon::data::TwoViewLoader loader_;
+  slotcon::LearningRateSchedule schedule_;
+  std::int64_t step_ = 0;
+};
+
+/// The table of scores, where there are labels.
+template <class Model>
+void score(Model& model, const PretrainOptions& options) {
+  const auto set = labelled_images(options);
+  if (!set) return;
+  const auto rows = score_table(model, options.model, *set, scoring_options(options));
+  print_table(rows, set->images.size());
+  write_json(path(options.run.output_dir) / "scores.json", rows);
+}
+
+/// The sheet of heat maps of the first images that the run is scored on, or else trained on.
+template <class Model>
+void draw(Model& model, const PretrainOptions& options, const slotcon::data::ImageSource& images) {
+  constexpr std::int64_t kRows = 6;
+  constexpr std::int64_t kHeatMaps = 5;
+  auto shown = images_to_show(options, images, kRows);
+  const auto maps = dense_maps(model, shown);
+  slotcon::data::write_png(path(options.run.output_dir) / "slots.png",
+                           slot_sheet(shown, maps.scores, kHeatMaps));
+}
+
+void list_files(const path& folder) {
+  std::printf("\nFiles\n");
+  const std::vector<std::pair<const char*, const char*>> files{
+      {"slots.png", "image, segmentation, heat maps of its largest slots (blue low, red high)"},
+      {"scores.json", "the table of scores, with the classes' own"},
+      {"log.jsonl", "a line of figures every few steps"},
+      {"current.ckpt", "the run, for --resume, segment and visualize"}};
+  for (const auto& [name, content] : files) {
+    if (std::filesystem::exists(folder / name)) {
+      std::printf("  %s  %s\n", (folder / name).c_str(), content);
+    }
+  }
+}
+
+template <class Model>
+int pretrain(Model model, const PretrainOptions& options) {
+  const auto images = open_images(options);
+  Run<Model> run(model, options, images);
+  if (!run.train()) return kInterruptedExit;
+  score(run.model(), options);
+  draw(run.model(), options, *images);
+  list_files(options.run.output_dir);
+  return 0;
+}
+
+int run_program(int argc, char** argv) {
+  PretrainOptions options;
+  CLI::App app("Trains SlotCon on images and shows what its slots found.");
+  add_pretrain_flags(app, options);
+  CLI11_PARSE(app, argc, argv);
+  keep_freed_memory();
+  check_evaluation_flags(options.run);
+  if (options.run.threads > 0) at::set_num_threads(static_cast<int>(options.run.threads));
+  std::filesystem::create_directories(options.run.output_dir);
+  note_interrupts();
+  return with_model(options.model, [&](auto model) { return pretrain(model, options); });
+}
+
+}  // namespace
+}  // namespace examples
+
+int main(int argc, char** argv) {
+  return examples::report_errors("pretrain", examples::run_program, argc, argv);
+}

@@ -1,0 +1,23 @@
+// Keeps freed memory for the next step.
+#pragma once
+
+#include <cstdlib>  // defines __GLIBC__ where it is glibc
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+namespace examples {
+
+/// A training step allocates and frees the same large tensors again and again. By default glibc
+/// maps each from the system anew and gives it back, and the page faults cost a tenth of a small
+/// network's step.
+inline void keep_freed_memory() {
+#if defined(__GLIBC__)
+  constexpr int kNeverMap = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kNeverMap);
+  mallopt(M_TRIM_THRESHOLD, 2 * (kNeverMap - 1));
+#endif
+}
+
+}  // namespace examples

@@ -1,0 +1,181 @@
+// Scores a model's segmentation beside every baseline.
+#pragma once
+
+#include <slotcon/data/image_tensor.h>
+#include <slotcon/data/labelled_images.h>
+#include <slotcon/eval/cluster_baselines.h>
+#include <slotcon/eval/confusion.h>
+#include <slotcon/eval/dense_clusters.h>
+#include <slotcon/eval/segmentation_score.h>
+#include <slotcon/eval/upsample_argmax.h>
+#include <torch/types.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/model.h"
+
+namespace examples {
+
+/// What a set is scored against.
+struct ScoringOptions {
+  std::int64_t classes;
+  std::int64_t ignore_label;
+  std::uint64_t seed = 0;
+};
+
+/// A line of the table.
+struct ScoreRow {
+  std::string method;
+  std::int64_t clusters;
+  slotcon::eval::SegmentationScore one_to_one, majority;
+};
+
+/// The teacher's maps of a set of images: backbone features [C,h,w] and slot scores [K,h,w] of
+/// each.
+struct DenseMaps {
+  std::vector<torch::Tensor> features, scores;
+};
+
+template <class Model>
+DenseMaps dense_maps(Model& model, const std::vector<slotcon::data::Image>& images) {
+  model->eval();
+  DenseMaps maps;
+  for (const auto& image : images) {
+    const auto input = slotcon::data::normalized_tensor(image).unsqueeze(0).contiguous(
+        torch::MemoryFormat::ChannelsLast);
+    maps.features.push_back(model->teacher_backbone(input)[0]);
+    maps.scores.push_back(model->segment(input).scores[0]);
+  }
+  model->train();
+  return maps;
+}
+
+namespace detail {
+
+/// Scores the clusters that `similarities(i)` [K,h,w] gives image i, at the size of its label map.
+template <class Similarities>
+ScoreRow score_clusters(std::string method, std::int64_t clusters,
+                        const slotcon::data::LabelledImages& set, const ScoringOptions& options,
+                        const Similarities& similarities) {
+  slotcon::eval::ConfusionMatrix confusion(clusters, options.classes);
+  for (std::size_t i = 0; i < set.labels.size(); ++i) {
+    const auto& labels = set.labels[i];
+    const auto map =
+        slotcon::eval::upsample_argmax(similarities(i).unsqueeze(0), labels.height, labels.width);
+    confusion.add(map[0], labels, options.ignore_label);
+  }
+  return {std::move(method), clusters, slotcon::eval::hungarian_score(confusion),
+          slotcon::eval::majority_score(confusion)};
+}
+
+inline ScoreRow score_slots(const std::string& method, const DenseMaps& maps,
+                            const slotcon::data::LabelledImages& set,
+                            const ScoringOptions& options) {
+  return score_clusters(method, maps.scores.at(0).size(0), set, options,
+                        [&](std::size_t i) { return maps.scores[i]; });
+}
+
+inline ScoreRow score_backbone(const std::string& method, std::int64_t clusters,
+                               const DenseMaps& maps, const slotcon::data::LabelledImages& set,
+                               const ScoringOptions& options) {
+  const auto fitted = slotcon::eval::fit_dense_clusters(
+      maps.features, slotcon::eval::KMeansOptions(clusters).seed(options.seed));
+  return score_clusters(method, clusters, set, options, [&](std::size_t i) {
+    return slotcon::eval::cluster_similarities(maps.features[i].unsqueeze(0), fitted)[0];
+  });
+}
+
+}  // namespace detail
+
+/// The rows of a network: its slots, and k-means on its backbone with as many clusters as classes
+/// and as slots.
+template <class Model>
+std::vector<ScoreRow> score_network(const std::string& who, Model& model,
+                                    const slotcon::data::LabelledImages& set,
+                                    const ScoringOptions& options) {
+  const auto maps = dense_maps(model, set.images);
+  const auto slots = maps.scores.at(0).size(0);
+  std::vector<ScoreRow> rows{detail::score_slots(who + " slots", maps, set, options)};
+  for (const auto clusters : {options.classes, slots}) {
+    rows.push_back(
+        detail::score_backbone(who + " k-means on backbone", clusters, maps, set, options));
+  }
+  return rows;
+}
+
+/// The rows that need no network, with as many clusters as classes and as slots.
+inline std::vector<ScoreRow> score_baselines(std::int64_t slots,
+                                             const slotcon::data::LabelledImages& set,
+                                             const ScoringOptions& options) {
+  std::vector<ScoreRow> rows;
+  for (const auto clusters : {options.classes, slots}) {
+    const auto baselines =
+        slotcon::eval::cluster_baselines(set.images, set.labels,
+                                         slotcon::eval::BaselineOptions(clusters, options.classes)
+                                             .ignore_label(options.ignore_label)
+                                             .seed(options.seed));
+    for (const auto& baseline : baselines) {
+      const bool one = baseline.name == "one cluster";
+      if (one && clusters != options.classes) continue;
+      rows.push_back({baseline.name, one ? 1 : clusters, baseline.one_to_one, baseline.majority});
+    }
+  }
+  return rows;
+}
+
+/// The whole table: the model, the same network untrained, the baselines.
+template <class Model>
+std::vector<ScoreRow> score_table(Model& model, const ModelOptions& model_options,
+                                  const slotcon::data::LabelledImages& set,
+                                  const ScoringOptions& options) {
+  auto rows = score_network("trained:", model, set, options);
+  with_model(model_options, [&](auto untrained) {
+    const auto more = score_network("untrained:", untrained, set, options);
+    rows.insert(rows.end(), more.begin(), more.end());
+  });
+  const auto baselines = score_baselines(model_options.num_prototypes, set, options);
+  rows.insert(rows.end(), baselines.begin(), baselines.end());
+  return rows;
+}
+
+inline void print_table(const std::vector<ScoreRow>& rows, std::size_t images) {
+  std::printf("\nSegmentation of %zu labelled images (pixel accuracy in brackets)\n", images);
+  std::printf("%-34s %8s   %-16s %-16s\n", "", "clusters", "Hungarian mIoU", "majority mIoU");
+  for (const auto& row : rows) {
+    std::printf("%-34s %8lld   %.3f (%.3f)    %.3f (%.3f)\n", row.method.c_str(),
+                static_cast<long long>(row.clusters), row.one_to_one.mean_iou,
+                row.one_to_one.pixel_accuracy, row.majority.mean_iou, row.majority.pixel_accuracy);
+  }
+  std::printf(
+      "Hungarian: one class a cluster, the rest are errors. Majority: each cluster takes its most "
+      "frequent\n"
+      "class, which more clusters make easier. Compare rows with equal numbers of clusters.\n");
+}
+
+inline void to_json(nlohmann::json& json, const ScoreRow& row) {
+  const auto score = [](const slotcon::eval::SegmentationScore& s) {
+    return nlohmann::json{{"mean_iou", s.mean_iou},
+                          {"pixel_accuracy", s.pixel_accuracy},
+                          {"class_iou", s.class_iou},
+                          {"class_of_cluster", s.class_of_cluster}};
+  };
+  json = {{"method", row.method},
+          {"clusters", row.clusters},
+          {"hungarian", score(row.one_to_one)},
+          {"majority", score(row.majority)}};
+}
+
+inline void write_json(const std::filesystem::path& file, const nlohmann::json& json) {
+  std::ofstream out(file);
+  out << json.dump(2) << '\n';
+  if (!out.flush()) throw std::runtime_error("cannot write '" + file.string() + "'");
+}
+
+}  // namespace examples
