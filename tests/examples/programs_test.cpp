@@ -1,0 +1,231 @@
+// The example programs from end to end, on sets that train in seconds.
+#include <gtest/gtest.h>
+#include <slotcon/data/image_file.h>
+#include <slotcon/data/scenes.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/run_program.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using slotcon::testing::ProgramResult;
+using slotcon::testing::run_program;
+
+std::string program(const std::string& name) { return std::string(SLOTCON_BIN_DIR) + "/" + name; }
+
+/// Flags of a run of four steps an epoch that takes a second or two.
+const std::string kSmall =
+    " --arch tiny --dim-hidden 16 --dim-out 8 --num-prototypes 4 --image-size 32 --batch-size 4"
+    " --optimizer adamw --base-lr 0.1 --warmup-epoch 1 --print-freq 1 --threads 1 --num-workers 1 "
+    "--scenes 16";
+
+class Programs : public ::testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(folder); }
+  void TearDown() override { fs::remove_all(folder); }
+
+  std::string path(const std::string& name) const { return (folder / name).string(); }
+
+  std::string pretrain_command(const std::string& output_dir) const {
+    return program("pretrain") + kSmall + " --output-dir " + path(output_dir);
+  }
+
+  /// A run on scenes that is scored on three small ones: the hundred of a real run take their time.
+  ProgramResult pretrain(const std::string& output_dir, const std::string& flags) const {
+    write_scenes(3);
+    return run_program(pretrain_command(output_dir) + " --eval-images " + path("images") +
+                       " --eval-labels " + path("labels") + " --eval-classes 9" + flags);
+  }
+
+  /// The figures of a run, a line a step.
+  std::vector<nlohmann::json> log(const std::string& output_dir) const {
+    std::ifstream file(folder / output_dir / "log.jsonl");
+    std::vector<nlohmann::json> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+    return lines;
+  }
+
+  /// Scenes 0 .. count - 1 as image and label files.
+  void write_scenes(int count) const {
+    fs::create_directories(folder / "images");
+    fs::create_directories(folder / "labels");
+    for (int i = 0; i < count; ++i) {
+      const auto scene = slotcon::data::make_scene(7, static_cast<std::uint64_t>(i), 48);
+      const auto name = std::to_string(i) + ".png";
+      slotcon::data::write_png(path("images/" + name), scene.image);
+      slotcon::data::write_png(path("labels/" + name), scene.labels);
+    }
+  }
+
+  const fs::path folder =
+      fs::temp_directory_path() / ("slotcon_programs_" + std::to_string(getpid()));
+};
+
+TEST_F(Programs, PretrainLogsEveryStepScoresAndDraws) {
+  const auto result = run_program(pretrain_command("run") + " --epochs 2");
+  ASSERT_EQ(result.status, 0) << result.output;
+  const auto lines = log("run");
+  ASSERT_EQ(lines.size(), 8U);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i].at("step"), i);
+    const double expected = 0.5 * 2 * lines[i].at("cross_entropy").get<double>() +
+                            0.5 * 2 * lines[i].at("contrast").get<double>();
+    EXPECT_NEAR(lines[i].at("loss").get<double>(), expected, 1e-5);
+  }
+  const auto picture = slotcon::data::read_image(path("run/slots.png"));
+  EXPECT_GE(picture.width,
+            3 * 2 * 96);  // image, segmentation, a heat map or more, at twice their size
+  EXPECT_GE(picture.height, 6 * 2 * 96);  // six images
+  const auto scores = nlohmann::json::parse(std::ifstream(folder / "run" / "scores.json"));
+  ASSERT_EQ(scores.size(), 3U + 3U + 9U);  // trained, untrained, baselines
+  for (const auto& row : scores) {
+    EXPECT_GT(row.at("hungarian").at("mean_iou").get<double>(), 0.0) << row;
+    EXPECT_NE(result.output.find(row.at("method").get<std::string>()), std::string::npos) << row;
+  }
+}
+
+TEST_F(Programs, PretrainIsTheSameForAnyNumberOfWorkers) {
+  ASSERT_EQ(pretrain("one", " --epochs 1").status, 0);
+  ASSERT_EQ(pretrain("three", " --epochs 1 --num-workers 3 --cache-mb 0").status, 0);
+  EXPECT_EQ(log("one").back().at("loss"), log("three").back().at("loss"));
+}
+
+TEST_F(Programs, InterruptedRunGoesOnExactly) {
+  ASSERT_EQ(pretrain("whole", " --epochs 40").status, 0);
+  // Ctrl-C as soon as the log has a few lines.
+  const auto command = pretrain_command("parts") + " --epochs 40 --eval-images " + path("images") +
+                       " --eval-labels " + path("labels") + " --eval-classes 9";
+  const auto lines = "$(cat " + path("parts/log.jsonl") + " 2>/dev/null | wc -l)";
+  const auto stopped = run_program(command + " & pid=$!; until [ " + lines +
+                                   " -ge 7 ]; do sleep 0.01; done; kill -INT $pid; wait $pid");
+  ASSERT_EQ(stopped.status, 130) << stopped.output;
+  EXPECT_NE(stopped.output.find("saved to " + path("parts/current.ckpt")), std::string::npos)
+      << stopped.output;
+  const auto steps_before = log("parts").size();
+  ASSERT_LT(steps_before, 160U);
+
+  const auto resumed = run_program(command + " --auto-resume");
+  ASSERT_EQ(resumed.status, 0) << resumed.output;
+  const auto whole = log("whole");
+  const auto parts = log("parts");
+  ASSERT_EQ(parts.size(), whole.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (const auto* figure :
+         {"step", "loss", "cross_entropy", "contrast", "teacher_entropy", "learning_rate"}) {
+      EXPECT_EQ(parts[i].at(figure), whole[i].at(figure)) << figure << " at " << i;
+    }
+  }
+}
+
+TEST_F(Programs, ResumeRefusesOtherSettingsAndListsThem) {
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  const auto result = pretrain("run", " --epochs 1 --auto-resume --dim-out 12 --min-scale 0.5");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(
+      result.output,
+      "pretrain: cannot go on from '" + path("run/current.ckpt") +
+          "', other settings:\n  dim_out: 8 there, 12 now\n  min_scale: 0.08 there, 0.5 now\n");
+}
+
+TEST_F(Programs, PretrainOnAFolderSkipsBrokenFilesAndScoresLabels) {
+  write_scenes(12);
+  std::ofstream(path("images/broken.jpg")) << "\xFF\xD8\xFF and nothing more";
+  const auto cut = fs::file_size(folder / "images" / "3.png") / 2;
+  fs::copy_file(folder / "images" / "3.png", folder / "images" / "cut.png");
+  fs::resize_file(folder / "images" / "cut.png", cut);
+  fs::create_directories(folder / "good");
+  for (int i = 0; i < 4; ++i) {
+    fs::copy_file(folder / "images" / (std::to_string(i) + ".png"),
+                  folder / "good" / (std::to_string(i) + ".png"));
+  }
+  const auto result =
+      pretrain("run", " --epochs 2 --data " + path("images") + " --eval-images " + path("good"));
+  ASSERT_EQ(result.status, 0) << result.output;
+  for (const auto* name : {"broken.jpg", "cut.png"}) {
+    const auto first = result.output.find(path(std::string("images/") + name));
+    ASSERT_NE(first, std::string::npos) << result.output;
+    EXPECT_EQ(result.output.find(path(std::string("images/") + name), first + 1),
+              std::string::npos);
+  }
+  EXPECT_NE(result.output.find("Segmentation of 4 labelled images"), std::string::npos)
+      << result.output;
+}
+
+TEST_F(Programs, SegmentAndVisualizeReadACheckpoint) {
+  write_scenes(5);
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  const auto checkpoint =
+      " --checkpoint " + path("run/current.ckpt") + " --images " + path("images");
+  const auto segment = run_program(program("segment") + checkpoint + " --labels " + path("labels") +
+                                   " --classes 9 --json " + path("scores.json"));
+  ASSERT_EQ(segment.status, 0) << segment.output;
+  EXPECT_EQ(nlohmann::json::parse(std::ifstream(folder / "scores.json")).size(), 15U);
+  EXPECT_NE(segment.output.find("IoU of each class"), std::string::npos);
+
+  const auto visualize = run_program(program("visualize") + checkpoint +
+                                     " --slots 0 2 --top-k 3 --output-dir " + path("pictures"));
+  ASSERT_EQ(visualize.status, 0) << visualize.output;
+  const auto picture = slotcon::data::read_image(path("pictures/image_0004.png"));
+  EXPECT_EQ(picture.width, 4 * 48 + 5 * 4);  // image, segmentation, two heat maps, gaps
+  const auto sheet = slotcon::data::read_image(path("pictures/prototypes.png"));
+  EXPECT_EQ(sheet.width, 3 * 48 + 4 * 4);
+  EXPECT_EQ(sheet.height, 2 * 48 + 3 * 4);
+}
+
+TEST_F(Programs, BadInputIsOneClearError) {
+  write_scenes(1);
+  fs::create_directories(folder / "empty");
+  std::ofstream(path("text.ckpt")) << "not a checkpoint";
+  const auto expect_error = [](const ProgramResult& result, const std::string& message) {
+    EXPECT_EQ(result.status, 1) << result.output;
+    EXPECT_NE(result.output.find(message), std::string::npos) << result.output;
+    EXPECT_EQ(std::count(result.output.begin(), result.output.end(), '\n'), 1) << result.output;
+  };
+  expect_error(pretrain("run", " --data " + path("nowhere")), path("nowhere"));
+  expect_error(pretrain("run", " --data " + path("empty")), path("empty"));
+  fs::create_directories(folder / "one");
+  fs::copy_file(folder / "images" / "0.png", folder / "one" / "0.png");
+  expect_error(pretrain("run", " --data " + path("one")),
+               "pretrain: TwoViewLoader: expected at least 4 images to fill a batch, got 1");
+  expect_error(pretrain("run", " --resume " + path("text.ckpt")),
+               "pretrain: load_checkpoint: '" + path("text.ckpt") +
+                   "' is damaged or not a slotcon checkpoint");
+  expect_error(run_program(pretrain_command("run") + " --eval-images " + path("images")),
+               "pretrain: expected --eval-images and --eval-labels together");
+  expect_error(pretrain("run", " --epochs 2 --warmup-epoch 3"),
+               "pretrain: LearningRateSchedule: expected warmup_epochs in [0, 2], got 3");
+  expect_error(
+      run_program(program("segment") + " --checkpoint " + path("text.ckpt") +
+                  " --classes 9 --images " + path("images") + " --labels " + path("labels")),
+      "segment: load_checkpoint: '" + path("text.ckpt") + "' is damaged");
+}
+
+TEST_F(Programs, UnknownFlagsAndValuesAreRefusedWithAHint) {
+  const auto unknown = run_program(program("pretrain") + " --num-prototype 3");
+  EXPECT_NE(unknown.status, 0);
+  EXPECT_NE(unknown.output.find("--num-prototype"), std::string::npos);
+  EXPECT_NE(unknown.output.find("--help"), std::string::npos);
+  const auto arch = run_program(program("pretrain") + " --arch resnet19");
+  EXPECT_NE(arch.status, 0);
+  EXPECT_NE(arch.output.find("resnet18"), std::string::npos) << arch.output;
+}
+
+TEST_F(Programs, ExistingTrainerLearns) {
+  const auto result = run_program("OMP_NUM_THREADS=1 " + program("existing_trainer"));
+  ASSERT_EQ(result.status, 0) << result.output;
+  const auto loss_after = [&](const std::string& step) {
+    const auto at = result.output.find(step);
+    return std::stod(result.output.substr(result.output.find("loss ", at) + 5));
+  };
+  EXPECT_LT(loss_after("step 59"), loss_after("step  0") - 0.2) << result.output;
+}
+
+}  // namespace

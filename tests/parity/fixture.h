@@ -1,0 +1,51 @@
+// A fixture: named tensors that the published code read and produced.
+#pragma once
+
+#include <torch/csrc/jit/serialization/pickle.h>
+#include <torch/types.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace slotcon::parity {
+
+class Fixture {
+ public:
+  explicit Fixture(const std::filesystem::path& file) : name_(file.stem().string()) {
+    std::ifstream in(file, std::ios::binary);
+    const std::vector<char> bytes(std::istreambuf_iterator<char>(in), {});
+    for (const auto& entry : torch::jit::pickle_load(bytes).toGenericDict()) {
+      tensors_.emplace(entry.key().toStringRef(), entry.value().toTensor());
+    }
+  }
+
+  const std::string& name() const { return name_; }
+
+  torch::Tensor operator[](const std::string& key) const {
+    const auto found = tensors_.find(key);
+    TORCH_CHECK(found != tensors_.end(), name_, ": expected an entry '", key, "', found none");
+    return found->second.clone();
+  }
+
+  double number(const std::string& key) const { return (*this)[key].item<double>(); }
+  std::int64_t integer(const std::string& key) const { return (*this)[key].item().toLong(); }
+
+  /// The entries below `prefix`, with the prefix taken off.
+  std::map<std::string, torch::Tensor> below(const std::string& prefix) const {
+    std::map<std::string, torch::Tensor> found;
+    for (const auto& [key, tensor] : tensors_) {
+      if (key.rfind(prefix, 0) == 0) found.emplace(key.substr(prefix.size()), tensor);
+    }
+    return found;
+  }
+
+ private:
+  std::string name_;
+  std::map<std::string, torch::Tensor> tensors_;
+};
+
+}  // namespace slotcon::parity

@@ -1,0 +1,57 @@
+// Prints each comparison with its error and its bound, and counts those that are out.
+#pragma once
+
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+namespace slotcon::parity {
+
+class Report {
+ public:
+  /// |ours - theirs| <= 1e-5 max(1, max|theirs|)
+  void value(const std::string& what, const torch::Tensor& ours, const torch::Tensor& theirs) {
+    compare(what, ours, theirs, 1e-5 * std::max(1.0, largest(theirs)));
+  }
+
+  /// |ours - theirs| <= 1e-4 max(1e-3, max|theirs|)
+  void gradient(const std::string& what, const torch::Tensor& ours, const torch::Tensor& theirs) {
+    gradient(what, ours, theirs, theirs);
+  }
+
+  /// The same with the size of another tensor: for a gradient that is rounding and nothing else.
+  void gradient(const std::string& what, const torch::Tensor& ours, const torch::Tensor& theirs,
+                const torch::Tensor& scale) {
+    compare(what, ours, theirs, 1e-4 * std::max(1e-3, largest(scale)));
+  }
+
+  int comparisons() const { return comparisons_; }
+  int failures() const { return failures_; }
+
+ private:
+  void compare(const std::string& what, const torch::Tensor& ours, const torch::Tensor& theirs,
+               double bound) {
+    ++comparisons_;
+    if (!ours.defined() || ours.sizes() != theirs.sizes()) {
+      ++failures_;
+      std::printf("%-68s FAIL: no tensor of the fixture's shape\n", what.c_str());
+      return;
+    }
+    const auto error = largest(ours.detach().to(torch::kDouble) - theirs.to(torch::kDouble));
+    const bool good = error <= bound;  // false for NaN
+    failures_ += good ? 0 : 1;
+    std::printf("%-68s error %.2e  bound %.2e  %s\n", what.c_str(), error, bound,
+                good ? "ok" : "FAIL");
+  }
+
+  static double largest(const torch::Tensor& t) {
+    return t.numel() == 0 ? 0.0 : t.abs().max().to(torch::kDouble).item<double>();
+  }
+
+  int comparisons_ = 0;
+  int failures_ = 0;
+};
+
+}  // namespace slotcon::parity
