@@ -1,0 +1,39 @@
+# What slotcon's own tests and examples are built with; nothing of it reaches a consumer.
+
+# Stops with the command to run when a package is missing: slotcon_require(GTest libgtest-dev).
+function(slotcon_require package debian_package)
+  find_package(${package} QUIET)
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "slotcon: ${package} was not found, which its tests and examples need "
+                        "(Debian or Ubuntu: sudo apt-get install ${debian_package})")
+  endif()
+endfunction()
+
+slotcon_require(JPEG libjpeg-dev)
+slotcon_require(PNG libpng-dev)
+
+add_library(slotcon_warnings INTERFACE)
+target_compile_options(slotcon_warnings INTERFACE -Wall -Wextra -Wshadow -Wpedantic)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # g++ 12 warns of std::string's own operator+ when it compiles C++20 (LibTorch 2.14 and newer).
+  target_compile_options(slotcon_warnings INTERFACE -Wno-restrict)
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  # In so many words in compile_commands.json, as tools other than the compiler have other defaults.
+  set(CMAKE_CXX_STANDARD 17)
+  set(CMAKE_CXX_EXTENSIONS OFF)
+
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+
+  find_program(CCACHE ccache)
+  if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+  endif()
+
+  # A file that includes LibTorch takes over 1 GB to compile: no more of them at a time than fit.
+  cmake_host_system_information(RESULT megabytes QUERY TOTAL_PHYSICAL_MEMORY)
+  math(EXPR compilers "1 + ${megabytes} / 2000")
+  set_property(GLOBAL PROPERTY JOB_POOLS compile=${compilers})
+  set(CMAKE_JOB_POOL_COMPILE compile)
+endif()

@@ -1,0 +1,20 @@
+# `cmake --install` puts the headers and a CMake package into the prefix, after which
+# find_package(slotcon) gives slotcon::slotcon and, where JPEG and PNG are found, slotcon::images.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/slotcon")
+
+install(TARGETS slotcon EXPORT slotconTargets FILE_SET HEADERS)
+install(EXPORT slotconTargets NAMESPACE slotcon:: DESTINATION "${package_dir}")
+
+configure_package_config_file(
+  cmake/slotconConfig.cmake.in "${PROJECT_BINARY_DIR}/slotconConfig.cmake"
+  INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(
+  "${PROJECT_BINARY_DIR}/slotconConfigVersion.cmake" COMPATIBILITY SameMinorVersion
+  ARCH_INDEPENDENT)
+install(FILES "${PROJECT_BINARY_DIR}/slotconConfig.cmake"
+              "${PROJECT_BINARY_DIR}/slotconConfigVersion.cmake"
+              cmake/SlotconTorch.cmake cmake/SlotconFetchTorch.cmake
+        DESTINATION "${package_dir}")
