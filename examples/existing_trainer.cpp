@@ -12,7 +12,6 @@
 #include <torch/torch.h>
 
 #include <cstdio>
-#include <memory>
 
 // Your encoder. Any module from images to feature maps [B,C,h,w] will do.
 torch::nn::Sequential make_encoder() {

@@ -10,6 +10,7 @@
 #include <slotcon/data/two_view_loader.h>
 #include <slotcon/train/schedule.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -59,6 +60,7 @@ class Run {
 
   /// True when training ended; false when it was interrupted and saved.
   bool train() {
+    announce();
     TrainingLog log(options_.run.output_dir, step_, total_steps(), options_.training.epochs,
                     options_.training.batch_size);
     while (step_ < total_steps()) {
@@ -90,6 +92,19 @@ class Run {
     const auto& t = options.training;
     const auto base_rate = t.base_lr * static_cast<double>(t.batch_size) / 256;
     return {base_rate, steps_per_epoch, t.epochs, t.warmup_epoch, t.warmup_multiplier};
+  }
+
+  void announce() const {
+    const auto& training = options_.training;
+    const auto prototypes = options_.model.num_prototypes;
+    std::printf("%lld images, %lld steps an epoch, %lld epochs, learning rate %.3g\n",
+                static_cast<long long>(image_count_),
+                static_cast<long long>(loader_.batches_per_epoch()),
+                static_cast<long long>(training.epochs), schedule_.base_rate);
+    std::printf(
+        "%lld prototypes: a grouping loss of ln %lld = %.2f means that nothing is learned yet\n",
+        static_cast<long long>(prototypes), static_cast<long long>(prototypes),
+        std::log(static_cast<double>(prototypes)));
   }
 
   std::int64_t total_steps() const {

@@ -162,6 +162,7 @@ inline void add_run_flags(CLI::App& app, RunOptions& o) {
 inline void add_pretrain_flags(CLI::App& app, PretrainOptions& options) {
   app.option_defaults()->always_capture_default()->multi_option_policy(
       CLI::MultiOptionPolicy::TakeLast);
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--recipe", "", "file of flags, one 'name = value' a line; the command line wins");
   add_model_flags(app, options.model);
   add_training_flags(app, options.training);

@@ -218,6 +218,39 @@ TEST_F(Programs, UnknownFlagsAndValuesAreRefusedWithAHint) {
   EXPECT_NE(arch.output.find("resnet18"), std::string::npos) << arch.output;
 }
 
+TEST_F(Programs, RecipeIsReadTheCommandLineWinsAndTyposAreRefused) {
+  std::ofstream(path("recipe.toml")) << "epochs = 1\nwarmup-epoch = 1\nbatch-size = 2\n";
+  const auto result = pretrain("run", " --recipe " + path("recipe.toml"));
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_EQ(log("run").size(),
+            4U);  // one epoch as the recipe says, of 16 / 4 steps as the flag says
+
+  std::ofstream(path("typo.toml")) << "epoch = 1\n";
+  const auto typo = run_program(pretrain_command("run") + " --recipe " + path("typo.toml"));
+  EXPECT_NE(typo.status, 0);
+  EXPECT_NE(typo.output.find("epoch"), std::string::npos) << typo.output;
+  const auto missing = run_program(pretrain_command("run") + " --recipe " + path("none.toml"));
+  EXPECT_NE(missing.status, 0);
+  EXPECT_NE(missing.output.find(path("none.toml")), std::string::npos) << missing.output;
+}
+
+TEST_F(Programs, FreshRunStartsAFreshLog) {
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  EXPECT_EQ(log("run").size(), 4U);
+}
+
+TEST_F(Programs, SinkhornTrainsAndIsReadBack) {
+  const auto result = pretrain("run", " --epochs 2 --assignment sinkhorn");
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_LT(log("run").back().at("loss").get<double>(),
+            log("run").front().at("loss").get<double>());
+  const auto segment =
+      run_program(program("segment") + " --checkpoint " + path("run/current.ckpt") + " --images " +
+                  path("images") + " --labels " + path("labels") + " --classes 9");
+  EXPECT_EQ(segment.status, 0) << segment.output;
+}
+
 TEST_F(Programs, ExistingTrainerLearns) {
   const auto result = run_program("OMP_NUM_THREADS=1 " + program("existing_trainer"));
   ASSERT_EQ(result.status, 0) << result.output;
