@@ -412,14 +412,23 @@ TEST(SemanticGrouping, AutocastChangesNothing) {
 // ---- Backends and errors ----
 
 TEST(SemanticGrouping, AutoIsTheReferenceWhereNothingIsFused) {
-  const auto features = floats({2, 16, 5, 5}, 1);
-  const auto prototypes = floats({6, 16}, 2);
+  const auto features = noise({2, 16, 5, 5}, 1);
+  const auto prototypes = noise({6, 16}, 2);
   const auto by = [&](Backend backend) {
     return semantic_grouping(features, prototypes, SemanticGroupingOptions().backend(backend));
   };
   EXPECT_TRUE(same(by(Backend::kAuto), by(Backend::kReference)));
   EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused); }),
-            "semantic_grouping: Backend::kFused is unavailable: no kernel for Float on cpu");
+            "semantic_grouping: Backend::kFused is unavailable: no kernel for Double on cpu");
+}
+
+TEST(SemanticGrouping, FusedRefusesATemperatureThatFloat32CannotHold) {
+  const auto options = SemanticGroupingOptions().temperature(0.01).backend(Backend::kFused);
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] {
+              semantic_grouping(floats({2, 16, 5, 5}, 1), floats({6, 16}, 2), options);
+            }),
+            "semantic_grouping: Backend::kFused is unavailable: the kernel needs temperature >= "
+            "0.025, got 0.01");
 }
 
 TEST(SemanticGrouping, SaysWhatDoesNotFit) {

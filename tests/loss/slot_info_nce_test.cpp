@@ -448,15 +448,18 @@ TEST(SlotInfoNCE, TwoCallsAreBitwiseEqual) {
   EXPECT_TRUE(at::equal(a.second, b.second));
 }
 
-TEST(SlotInfoNCE, AutoIsTheReferenceWhereNothingIsFused) {
-  const auto by = [](Backend backend) {
+TEST(SlotInfoNCE, AutoIsFusedInFloat32AndTheReferenceInFloat64) {
+  const auto by = [](Backend backend, at::ScalarType type) {
     const auto all = torch::ones({2, 5}, torch::kBool);
-    return slot_info_nce(floats({2, 5, 4}, 1), floats({2, 5, 4}, 2), all, all,
+    return slot_info_nce(noise({2, 5, 4}, 1).to(type), noise({2, 5, 4}, 2).to(type), all, all,
                          SlotInfoNCEOptions().backend(backend));
   };
-  EXPECT_TRUE(at::equal(by(Backend::kAuto), by(Backend::kReference)));
-  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused); }),
-            "info_nce: Backend::kFused is unavailable: no kernel for Float on cpu");
+  EXPECT_TRUE(at::equal(by(Backend::kAuto, torch::kFloat), by(Backend::kFused, torch::kFloat)));
+  EXPECT_TRUE(close(by(Backend::kFused, torch::kFloat), by(Backend::kReference, torch::kFloat)));
+  EXPECT_TRUE(
+      at::equal(by(Backend::kAuto, torch::kDouble), by(Backend::kReference, torch::kDouble)));
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused, torch::kDouble); }),
+            "info_nce: Backend::kFused is unavailable: no kernel for Double on cpu");
 }
 
 TEST(SlotInfoNCE, SaysWhatDoesNotFit) {

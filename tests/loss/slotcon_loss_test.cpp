@@ -480,14 +480,18 @@ TEST(SlotConLoss, ConvertsToFloat64) {
   EXPECT_EQ(loss->assignment->center.scalar_type(), torch::kDouble);
 }
 
-TEST(SlotConLoss, AutoIsTheReferenceWhereNothingIsFused) {
-  const auto by = [](Backend backend) {
+TEST(SlotConLoss, AutoIsFusedInFloat32AndTheReferenceInFloat64) {
+  const auto by = [](Backend backend, at::ScalarType type) {
     auto loss = moved_loss(unusual_options().backend(backend));
-    return run(loss, random_batch(3)).loss;
+    loss->to(type);
+    return run(loss, random_batch(3, type)).loss;
   };
-  EXPECT_TRUE(at::equal(by(Backend::kAuto), by(Backend::kReference)));
-  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused); }),
-            "semantic_grouping: Backend::kFused is unavailable: no kernel for Float on cpu");
+  EXPECT_TRUE(at::equal(by(Backend::kAuto, torch::kFloat), by(Backend::kFused, torch::kFloat)));
+  EXPECT_TRUE(close(by(Backend::kFused, torch::kFloat), by(Backend::kReference, torch::kFloat)));
+  EXPECT_TRUE(
+      at::equal(by(Backend::kAuto, torch::kDouble), by(Backend::kReference, torch::kDouble)));
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused, torch::kDouble); }),
+            "semantic_grouping: Backend::kFused is unavailable: no kernel for Double on cpu");
 }
 
 TEST(SlotConLoss, SaysWhatDoesNotFit) {

@@ -69,13 +69,17 @@ inline SlotPairs pair_slots(const torch::Tensor& anchor_present, const torch::Te
 ///     l_ij = <q_i / |q_i|, k_j / |k_j|> / temperature
 ///     loss = 2 temperature mean_i(logsumexp_j l_ij - l_i,positive[i])
 ///
-/// Shapes: `queries` [n,D], `keys` [m,D], `positive` [n] int64 in [0,m) (not checked: it lives on
-/// the
-///   device); result 0-d. No query: 0 with a valid graph.
+/// Shapes: `queries` [n,D], `keys` [m,D], `positive` [n] int64 in [0,m) (checked on the CPU only);
+///   result 0-d. No query: 0 with a valid graph.
 /// Types: any floating; computed in float32 (float64 for float64 queries), result likewise.
 /// Numerics: norms not below 1e-12.
-/// Gradient: queries and keys; differentiable twice (reference).
-/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
+/// Memory: the fused kernel holds no logits, O((n + m) D) in all; the reference several [n,m].
+/// Backends: fused on the CPU in float32 for temperatures of at least 0.025.
+/// Gradient: queries and keys; differentiable twice (reference) or once (fused).
+/// Determinism: equal results from run to run; fused, on any number of threads.
+/// Throws c10::ValueError, c10::TypeError or c10::IndexError for shapes, numbers, types or
+/// positives
+///   that do not fit; c10::NotImplementedError for Backend::kFused where it cannot run.
 inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor& keys,
                               const torch::Tensor& positive,
                               const SlotInfoNCEOptions& options = {}) {
@@ -88,12 +92,16 @@ inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor&
   TORCH_CHECK_VALUE(positive.dim() == 1 && positive.size(0) == queries.size(0), who,
                     ": expected positive [", queries.size(0), "], got ", positive.sizes());
   const auto type = compute_type(queries.scalar_type(), who);
-  use_fused(options.backend(), kernel::slot_info_nce::choose(queries), who);
+  const double temperature = options.temperature();
+  const bool is_fused = use_fused(
+      options.backend(), kernel::slot_info_nce::choose(queries, keys, positive, temperature), who);
   const AutocastOff precise;
   if (queries.size(0) == 0) return queries.to(type).sum();
-  return kernel::slot_info_nce::reference(unit_length(queries.to(type), 1),
-                                          unit_length(keys.to(type), 1), positive,
-                                          options.temperature());
+  const auto unit_queries = unit_length(queries.to(type), 1);
+  const auto unit_keys = unit_length(keys.to(type), 1);
+  return is_fused
+             ? kernel::slot_info_nce::fused(unit_queries, unit_keys, positive, temperature, who)
+             : kernel::slot_info_nce::reference(unit_queries, unit_keys, positive, temperature);
 }
 
 }  // namespace functional

@@ -3,6 +3,7 @@
 
 #include <slotcon/core/moving_average.h>
 #include <slotcon/core/two_views.h>
+#include <slotcon/loss/aligned_assignment.h>
 #include <slotcon/loss/inverse_augmentation.h>
 #include <slotcon/loss/prototype_assignment.h>
 #include <slotcon/loss/semantic_grouping.h>
@@ -54,6 +55,30 @@ inline void make_assignment(PrototypeCenter& assignment, const SlotConLossOption
 
 inline void make_assignment(SinkhornAssignment& assignment, const SlotConLossOptions& options) {
   assignment = SinkhornAssignment(SinkhornOptions().temperature(options.teacher_temperature()));
+}
+
+/// The scores of one view's branch and where they lie.
+struct ScoredView {
+  const torch::Tensor& scores;
+  const ViewGeometry& geometry;
+};
+
+inline torch::Tensor distill(const PrototypeCenter& assignment, const ScoredView& student,
+                             const ScoredView& teacher, const AssignmentOptions& options,
+                             Collectives* /*collectives*/) {
+  return functional::aligned_assignment_cross_entropy(student.scores, teacher.scores,
+                                                      student.geometry, teacher.geometry,
+                                                      assignment->center, options);
+}
+
+inline torch::Tensor distill(const SinkhornAssignment& assignment, const ScoredView& student,
+                             const ScoredView& teacher, const AssignmentOptions& options,
+                             Collectives* collectives) {
+  const auto aligned = [&](const ScoredView& view) {
+    return functional::inverse_augment(view.scores, view.geometry.boxes, view.geometry.flipped,
+                                       InverseAugmentationOptions().backend(options.backend()));
+  };
+  return assignment->forward(aligned(student), aligned(teacher), options, collectives);
 }
 
 inline torch::Tensor norm_of_center(const PrototypeCenter& assignment) {
@@ -193,14 +218,13 @@ class SlotConLossImpl : public torch::nn::Cloneable<SlotConLossImpl<Assignment>>
 
   torch::Tensor distill(const std::array<Grouping, 2>& q, const std::array<Grouping, 2>& k,
                         const std::array<ViewGeometry, 2>& geometry) {
-    const auto aligned = [&](const Grouping& grouping, const ViewGeometry& view) {
-      return functional::inverse_augment(grouping.scores, view.boxes, view.flipped,
-                                         InverseAugmentationOptions().backend(options.backend()));
+    const auto one_way = [&](std::size_t student, std::size_t teacher) {
+      return detail::distill(assignment, {q[student].scores, geometry[student]},
+                             {k[teacher].scores, geometry[teacher]}, assignment_options(),
+                             collectives.get());
     };
-    const std::array<torch::Tensor, 2> s{aligned(q[0], geometry[0]), aligned(q[1], geometry[1])};
-    const std::array<torch::Tensor, 2> t{aligned(k[0], geometry[0]), aligned(k[1], geometry[1])};
-    const auto first = assignment->forward(s[0], t[1], assignment_options(), collectives.get());
-    const auto second = assignment->forward(s[1], t[0], assignment_options(), collectives.get());
+    const auto first = one_way(0, 1);
+    const auto second = one_way(1, 0);
     return first + second;
   }
 

@@ -2,11 +2,31 @@
 #pragma once
 
 #include <slotcon/kernel/choice.h>
+#include <slotcon/kernel/slot_info_nce/cpu.h>
 #include <slotcon/kernel/slot_info_nce/reference.h>
+
+#include <sstream>
 
 namespace slotcon::kernel::slot_info_nce {
 
-/// Whether a fused kernel can run on these queries. Pure: launches and allocates nothing.
-inline Choice choose(const torch::Tensor& queries) { return no_kernel_for(queries); }
+/// Whether a fused kernel can run on what the loss makes of these arguments: half types become
+/// float32. Pure: launches and allocates nothing.
+inline Choice choose(const torch::Tensor& queries, const torch::Tensor& keys,
+                     const torch::Tensor& positive, double temperature) {
+  if (queries.scalar_type() == torch::kDouble) return no_kernel_for(queries);
+  for (const auto& tensor : {queries, keys, positive}) {
+    if (!tensor.is_cpu()) return no_kernel_for(tensor);
+  }
+  std::ostringstream why_not;
+  if (positive.scalar_type() != torch::kLong) {
+    why_not << "the kernel needs positives of Long, got " << positive.scalar_type();
+    return {false, why_not.str()};
+  }
+  if (temperature < kLowestTemperature) {
+    why_not << "the kernel needs temperature >= " << kLowestTemperature << ", got " << temperature;
+    return {false, why_not.str()};
+  }
+  return {true, ""};
+}
 
 }  // namespace slotcon::kernel::slot_info_nce
