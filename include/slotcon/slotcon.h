@@ -16,6 +16,7 @@
 #include <slotcon/eval/cluster_baselines.h>
 #include <slotcon/eval/dense_clusters.h>
 #include <slotcon/eval/segmentation_score.h>
+#include <slotcon/loss/aligned_assignment.h>
 #include <slotcon/loss/inverse_augmentation.h>
 #include <slotcon/loss/prototype_assignment.h>
 #include <slotcon/loss/semantic_grouping.h>
