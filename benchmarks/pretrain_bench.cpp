@@ -1,0 +1,150 @@
+// A step of `pretrain`: networks, objective, optimiser and teacher.
+#include <slotcon/model/memory_format.h>
+#include <slotcon/model/resnet.h>
+#include <slotcon/model/slotcon.h>
+#include <torch/optim/adamw.h>
+
+#include <array>
+#include <memory>
+
+#include "benchmarks/inputs.h"
+#include "benchmarks/published.h"
+#include "benchmarks/suite.h"
+#include "benchmarks/workload.h"
+
+namespace bench {
+namespace {
+
+using Model = slotcon::SlotCon<slotcon::ResNet>;
+
+constexpr double kTeacherMomentum = 0.97;
+constexpr double kLearningRate = 3e-3;
+
+slotcon::TwoViews unpack(const Tensors& t) {
+  return {{t[0], t[1]}, {{{t[2], t[3]}, {t[4], t[5]}}}};
+}
+
+Tensors make_inputs(const StepSize& size) {
+  Random random(/*seed=*/5);
+  Tensors inputs;
+  for (int view = 0; view < 2; ++view) {
+    inputs.push_back(random.normal({size.images, 3, size.pixels, size.pixels})
+                         .contiguous(torch::MemoryFormat::ChannelsLast));
+  }
+  for (int view = 0; view < 2; ++view) {
+    const auto geometry = geometry_of(random, size.images);
+    inputs.push_back(geometry.boxes);
+    inputs.push_back(geometry.flipped);
+  }
+  return inputs;
+}
+
+Model make_model(const StepSize& size, slotcon::Backend backend, at::ScalarType dtype) {
+  torch::manual_seed(0);
+  const auto loss = slotcon::SlotConLossOptions(size.prototypes, size.dim).backend(backend);
+  Model model(slotcon::ResNet(slotcon::resnet_tiny()),
+              slotcon::SlotConOptions().hidden_dim(size.hidden_dim).loss(loss));
+  model->to(dtype);
+  slotcon::to_channels_last(*model);
+  return model;
+}
+
+std::shared_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Module& model) {
+  Tensors trained;
+  for (const auto& parameter : model.parameters()) {
+    if (parameter.requires_grad()) trained.push_back(parameter);
+  }
+  return std::make_shared<torch::optim::AdamW>(trained, torch::optim::AdamWOptions(kLearningRate));
+}
+
+void descend(torch::optim::Optimizer& optimizer, const torch::Tensor& loss) {
+  optimizer.zero_grad();
+  loss.backward();
+  optimizer.step();
+}
+
+Prepare with_backend(const StepSize& size, slotcon::Backend backend) {
+  return [=](const Tensors& inputs) -> Call {
+    auto model = make_model(size, backend, inputs[0].scalar_type());
+    const auto optimizer = make_optimizer(*model);
+    return [model, optimizer, views = unpack(inputs)]() mutable -> Tensors {
+      model->update_teacher(kTeacherMomentum);
+      const auto output = model->forward(views);
+      descend(*optimizer, output.loss);
+      model->commit();
+      return {output.loss.detach()};
+    };
+  };
+}
+
+/// Tensor by tensor, into new storage.
+void follow(const Tensors& teacher, const Tensors& student) {
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < teacher.size(); ++i) {
+    teacher[i].set_data(teacher[i] * kTeacherMomentum + student[i] * (1 - kTeacherMomentum));
+  }
+}
+
+/// The same networks and optimiser around the published operations.
+class PublishedStep {
+ public:
+  PublishedStep(Model model, const slotcon::TwoViews& views)
+      : model_(std::move(model)), optimizer_(make_optimizer(*model_)), views_(views) {
+    auto& loss = model_->loss;
+    objective_ = {loss->grouping_q->prototypes(), loss->grouping_k->prototypes(),
+                  loss->assignment->center, [this](const torch::Tensor& rows) {
+                    return model_->loss->contrast->predictor.forward(rows);
+                  }};
+  }
+
+  Tensors operator()() {
+    follow(model_->encoder_k->parameters(), model_->encoder_q->parameters());
+    follow(model_->projector_k->parameters(), model_->projector_q->parameters());
+    follow(model_->loss->grouping_k->parameters(), model_->loss->grouping_q->parameters());
+    const std::array student{features(model_->encoder_q, model_->projector_q, 0),
+                             features(model_->encoder_q, model_->projector_q, 1)};
+    const auto loss = objective_.loss(student, teacher_features(), views_.geometry);
+    descend(*optimizer_, loss);
+    return {loss.detach()};
+  }
+
+ private:
+  torch::Tensor features(slotcon::ResNet& encoder, slotcon::ProjectionHead2d& projector,
+                         std::size_t view) {
+    return projector->forward(encoder->forward(views_.images[view]));
+  }
+
+  std::array<torch::Tensor, 2> teacher_features() {
+    const at::NoGradGuard no_grad;
+    return {features(model_->encoder_k, model_->projector_k, 0),
+            features(model_->encoder_k, model_->projector_k, 1)};
+  }
+
+  Model model_;
+  std::shared_ptr<torch::optim::Optimizer> optimizer_;
+  slotcon::TwoViews views_;
+  published::Objective objective_;
+};
+
+Prepare published_step(const StepSize& size) {
+  return [size](const Tensors& inputs) -> Call {
+    const auto step = std::make_shared<PublishedStep>(
+        make_model(size, slotcon::Backend::kReference, inputs[0].scalar_type()), unpack(inputs));
+    return [step] { return (*step)(); };
+  };
+}
+
+}  // namespace
+
+void add_pretrain() {
+  using slotcon::Backend;
+  Workload::Description description{"pretrain", "step", torch::kFloat, kDemo.name()};
+  description.tolerance = 1e-2;  // an untrained network: rounding decides which slots win
+  const auto workload = std::make_shared<Workload>(
+      description, [] { return make_inputs(kDemo); }, with_backend(kDemo, Backend::kReference));
+  add(workload, "published", published_step(kDemo));
+  add(workload, "reference", with_backend(kDemo, Backend::kReference));
+  add(workload, "fused", with_backend(kDemo, Backend::kFused));
+}
+
+}  // namespace bench
