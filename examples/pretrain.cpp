@@ -1,11 +1,11 @@
-// Trains SlotCon on images and shows what its slots found.
+// Trains SlotCon on images and shows what its slots found. `pretrain --help` lists the flags.
 //
-//     pretrain --recipe examples/recipes/scenes.toml            the procedural scenes, minutes on
-//     two cores pretrain --data photos/ --output-dir run1                 the published recipe on a
-//     folder of images pretrain --data photos/ --output-dir run1 --auto-resume   goes on where it
-//     stopped
+// The procedural scenes, in minutes on two cores:
+//     pretrain --recipe examples/recipes/scenes.toml
 //
-// `pretrain --help` lists the flags.
+// The published recipe on a folder of images, and going on where that stopped:
+//     pretrain --data photos/ --output-dir run1
+//     pretrain --data photos/ --output-dir run1 --auto-resume
 #include <ATen/Parallel.h>
 #include <slotcon/data/two_view_loader.h>
 #include <slotcon/train/schedule.h>
@@ -74,8 +74,6 @@ class Run {
                 duration(log.elapsed()).c_str());
     return true;
   }
-
-  Model& model() { return model_; }
 
  private:
   static slotcon::data::TwoViewLoaderOptions loader_options(const PretrainOptions& options) {
@@ -220,8 +218,8 @@ int pretrain(Model model, const PretrainOptions& options) {
   const auto images = open_images(options);
   Run<Model> run(model, options, images);
   if (!run.train()) return kInterruptedExit;
-  score(run.model(), options);
-  draw(run.model(), options, *images);
+  score(model, options);
+  draw(model, options, *images);
   list_files(options.run.output_dir);
   return 0;
 }

@@ -1,8 +1,6 @@
-// Scores a checkpoint's unsupervised segmentation of a folder of labelled images, beside every
-// baseline.
+// Scores a checkpoint's unsupervised segmentation of labelled images, beside every baseline.
 //
 //     segment --checkpoint run1/current.ckpt --images val/images --labels val/labels --classes 11
-//     --ignore-label 11
 //
 // Label maps are PNG files (8-bit gray or palette) of the images' names and sizes.
 #include <cstdio>

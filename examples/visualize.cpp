@@ -1,9 +1,7 @@
-// Shows what a checkpoint's slots found: heat maps and a segmentation of images, and the nearest
-// images of prototypes.
+// Shows what a checkpoint's slots found: heat maps and segmentations, nearest images of prototypes.
 //
-//     visualize --checkpoint run1/current.ckpt --images photos/ --output-dir pictures
-//     visualize --checkpoint run1/current.ckpt --images photo.jpg --slots 3 17 40 --output-dir
-//     pictures
+//     visualize --checkpoint run1/current.ckpt --images photos/
+//     visualize --checkpoint run1/current.ckpt --images photo.jpg --slots 3 17 40
 #include <slotcon/data/resize.h>
 #include <slotcon/view/prototype_sheet.h>
 
@@ -101,10 +99,10 @@ void draw_images(const std::vector<Image>& images, const DenseMaps& maps,
   const std::filesystem::path folder(options.output_dir);
   for (std::size_t i = 0; i < images.size(); ++i) {
     const auto& scores = maps.scores[i];
-    const auto slots = options.slots.empty()
-                           ? largest_slots(winning_slots(scores, images[i]), options.heat_maps)
-                           : options.slots;
-    const auto sheet = slotcon::view::contact_sheet({slot_row(images[i], scores, slots)});
+    const auto winners = winning_slots(scores, images[i]);
+    const auto slots =
+        options.slots.empty() ? largest_slots(winners, options.heat_maps) : options.slots;
+    const auto sheet = slotcon::view::contact_sheet({slot_row(images[i], scores, winners, slots)});
     std::string shown = "image, segmentation, heat maps of slots";
     for (const auto slot : slots) shown += " " + std::to_string(slot);
     char name[32];

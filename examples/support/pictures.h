@@ -33,12 +33,13 @@ inline std::vector<std::int64_t> largest_slots(const torch::Tensor& winners, std
   return slots;
 }
 
-/// One image as a row: the image, its hard segmentation, and the heat map of each of `slots`.
+/// One image as a row: the image, its hard segmentation `winners`, and the heat map of each of
+/// `slots`.
 inline std::vector<slotcon::data::Image> slot_row(const slotcon::data::Image& image,
                                                   const torch::Tensor& scores,
+                                                  const torch::Tensor& winners,
                                                   const std::vector<std::int64_t>& slots) {
-  std::vector<slotcon::data::Image> row{
-      image, slotcon::view::color_segmentation(winning_slots(scores, image))};
+  std::vector<slotcon::data::Image> row{image, slotcon::view::color_segmentation(winners)};
   for (const auto slot : slots) row.push_back(slotcon::view::heat_map(scores[slot], image));
   return row;
 }
@@ -49,8 +50,8 @@ inline slotcon::data::Image slot_sheet(const std::vector<slotcon::data::Image>& 
                                        std::int64_t heat_maps) {
   std::vector<std::vector<slotcon::data::Image>> rows;
   for (std::size_t i = 0; i < images.size(); ++i) {
-    const auto slots = largest_slots(winning_slots(scores[i], images[i]), heat_maps);
-    rows.push_back(slot_row(images[i], scores[i], slots));
+    const auto winners = winning_slots(scores[i], images[i]);
+    rows.push_back(slot_row(images[i], scores[i], winners, largest_slots(winners, heat_maps)));
   }
   slotcon::view::ContactSheetOptions options;
   options.magnification = images.at(0).width < 200 ? 2 : 1;

@@ -1,4 +1,4 @@
-// The exponential moving average that the teacher and the centre share.
+// The exponential moving average by which the teacher follows the student.
 #pragma once
 
 #include <ATen/core/Tensor.h>
