@@ -47,11 +47,12 @@ class Fused : public torch::autograd::Function<Fused> {
                                                 double eps) {
     const auto result = cpu_forward(features, prototypes, temperature, eps);
     context->set_materialize_grads(false);
-    context->save_for_backward({features, prototypes, result.slots, result.scores,
+    context->mark_non_differentiable({result.present});
+    context->save_for_backward({features, prototypes, result.slots, result.scores, result.present,
                                 result.inverse_norm, result.inverse_partition, result.totals});
     context->saved_data["temperature"] = temperature;
     context->saved_data["eps"] = eps;
-    return {result.slots, result.scores};
+    return {result.slots, result.scores, result.present};
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -63,8 +64,8 @@ class Fused : public torch::autograd::Function<Fused> {
     const auto saved = context->get_saved_variables();
     const Wanted wanted{context->needs_input_grad(0), context->needs_input_grad(1)};
     const auto gradients = FusedBackward::apply(
-        saved[0], saved[1], Forward{saved[2], saved[3], saved[4], saved[5], saved[6]}, given(0),
-        given(1), context->saved_data["temperature"].toDouble(),
+        saved[0], saved[1], Forward{saved[2], saved[3], saved[4], saved[5], saved[6], saved[7]},
+        given(0), given(1), context->saved_data["temperature"].toDouble(),
         context->saved_data["eps"].toDouble(), wanted);
     return {wanted.features ? gradients.front() : torch::Tensor(),
             wanted.prototypes ? gradients.back() : torch::Tensor(), torch::Tensor(),
@@ -74,18 +75,19 @@ class Fused : public torch::autograd::Function<Fused> {
 
 }  // namespace detail
 
-/// The same as reference(), of features and prototypes that choose() says yes to.
-inline std::tuple<torch::Tensor, torch::Tensor> fused(const torch::Tensor& features,
-                                                      const torch::Tensor& prototypes,
-                                                      double temperature, double eps) {
+/// The same as reference(), of prototypes in float32 and features that choose() says yes to: also
+/// half-precision ones, whose type the slots then have.
+inline std::tuple<torch::Tensor, torch::Tensor, torch::Tensor> fused(
+    const torch::Tensor& features, const torch::Tensor& prototypes, double temperature,
+    double eps) {
   const bool differentiable =
       at::GradMode::is_enabled() && (features.requires_grad() || prototypes.requires_grad());
   if (!differentiable) {
     const auto result = cpu_forward(features, prototypes, temperature, eps);
-    return {result.slots, result.scores};
+    return {result.slots, result.scores, result.present};
   }
   const auto results = detail::Fused::apply(features, prototypes, temperature, eps);
-  return {results[0], results[1]};
+  return {results[0], results[1], results[2]};
 }
 
 }  // namespace slotcon::kernel::semantic_grouping
