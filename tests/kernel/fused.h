@@ -1,13 +1,33 @@
 // What the tests of the fused kernels share: instruction sets to force and the rule of accuracy.
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <slotcon/kernel/cpu/instruction_set.h>
 #include <torch/types.h>
 
 #include <vector>
 
+#include "tests/support/gradcheck.h"
+
 namespace slotcon::testing {
+
+/// Standard normal float32 numbers that depend on the seed alone.
+inline torch::Tensor floats(at::IntArrayRef sizes, std::uint64_t seed) {
+  return noise(sizes, seed).to(torch::kFloat);
+}
+
+/// So many threads for the life of the object.
+class Threads {
+ public:
+  explicit Threads(int count) { at::set_num_threads(count); }
+  ~Threads() { at::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  const int before_ = at::get_num_threads();
+};
 
 /// Every instruction set of this processor.
 inline std::vector<kernel::cpu::InstructionSet> instruction_sets() {

@@ -15,4 +15,16 @@ inline Choice no_kernel_for(const torch::Tensor& input) {
   return {false, why_not.str()};
 }
 
+/// The lowest temperature at which float32 holds e^(-2 / temperature), the least weight that two
+/// cosines can have to one another, as a normal number: a softmax of them needs no maximum.
+constexpr double kLowestTemperature = 0.025;
+
+/// The answer of kernels that need such a temperature.
+inline Choice choose_by_temperature(double temperature) {
+  if (temperature >= kLowestTemperature) return {true, ""};
+  std::ostringstream why_not;
+  why_not << "the kernel needs temperature >= " << kLowestTemperature << ", got " << temperature;
+  return {false, why_not.str()};
+}
+
 }  // namespace slotcon::kernel

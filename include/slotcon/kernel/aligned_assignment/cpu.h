@@ -188,9 +188,10 @@ class FusedDistillation : public torch::autograd::Function<FusedDistillation> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& by_loss) {
     const auto saved = context->get_saved_variables();
-    const auto gradient = OnceDifferentiable::apply(saved[0] * by_loss[0], saved[1],
-                                                    context->saved_data["who"].toStringRef());
-    return {gradient, {}, {}, {}, {}, {}, {}};
+    return once_differentiable(
+        context->saved_data["who"].toStringRef(), {saved[1], by_loss[0]}, [&] {
+          return torch::autograd::variable_list{saved[0] * by_loss[0], {}, {}, {}, {}, {}, {}};
+        });
   }
 };
 
