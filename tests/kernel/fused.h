@@ -8,14 +8,7 @@
 
 #include <vector>
 
-#include "tests/support/gradcheck.h"
-
 namespace slotcon::testing {
-
-/// Standard normal float32 numbers that depend on the seed alone.
-inline torch::Tensor floats(at::IntArrayRef sizes, std::uint64_t seed) {
-  return noise(sizes, seed).to(torch::kFloat);
-}
 
 /// So many threads for the life of the object.
 class Threads {

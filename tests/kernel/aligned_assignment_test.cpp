@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/kernel/fused.h"
+#include "tests/support/boxes.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/peak_memory.h"
@@ -24,7 +25,9 @@ using slotcon::functional::inverse_augment;
 using slotcon::kernel::aligned_assignment::choose;
 using slotcon::testing::as_accurate;
 using slotcon::testing::Autocast;
+using slotcon::testing::box;
 using slotcon::testing::close;
+using slotcon::testing::flags;
 using slotcon::testing::floats;
 using slotcon::testing::Forced;
 using slotcon::testing::gradcheck;
@@ -32,8 +35,10 @@ using slotcon::testing::gradgradcheck;
 using slotcon::testing::instruction_sets;
 using slotcon::testing::memory_growth;
 using slotcon::testing::noise;
+using slotcon::testing::random_boxes;
 using slotcon::testing::Tensors;
 using slotcon::testing::Threads;
+using slotcon::testing::unusual_boxes;
 using torch::autograd::grad;
 
 namespace {
@@ -47,9 +52,7 @@ struct Problem {
 
 /// Boxes of any size within the view, a third of the images mirrored.
 ViewGeometry geometry(std::int64_t images, std::uint64_t seed) {
-  const auto corners = at::sigmoid(noise({images, 2, 2}, seed));  // [B, corner, axis]
-  const auto boxes = at::cat({at::amin(corners, 1), at::amax(corners, 1)}, 1);
-  return {boxes.to(torch::kFloat), noise({images}, seed + 1) > 0.4};
+  return {random_boxes(images, seed), noise({images}, seed + 1) > 0.4};
 }
 
 Problem problem(at::IntArrayRef sizes) {
@@ -98,12 +101,6 @@ void expect_equal(const Result& a, const Result& b) {
   EXPECT_TRUE(at::equal(a.loss, b.loss));
   EXPECT_TRUE(at::equal(a.gradient, b.gradient));
 }
-
-torch::Tensor box(double x1, double y1, double x2, double y2) {
-  return torch::tensor({{x1, y1, x2, y2}}, torch::kFloat);
-}
-
-torch::Tensor flags(bool value) { return torch::full({1}, value, torch::kBool); }
 
 }  // namespace
 
@@ -173,19 +170,10 @@ TEST(FusedAlignedAssignment, EveryInstructionSetIsAsAccurate) {
 }
 
 TEST(FusedAlignedAssignment, TakesEveryBox) {
-  const std::vector<torch::Tensor> boxes{box(0, 0, 1, 1),
-                                         box(0.25, 0, 1, 0.5),
-                                         box(0, 0, 0, 1),
-                                         box(0.5, 0.5, 0.4, 0.6),
-                                         box(-0.2, 0.1, 0.4, 1.3),
-                                         box(0.9, 1.3, 1.6, 2.1),
-                                         box(0, 0, 1.0000001f, 1.1),
-                                         box(-3, -3, 4, 4),
-                                         box(5, 5, 6, 6)};
-  for (const auto& student_box : boxes) {
+  for (const auto& student_box : unusual_boxes()) {
     for (const bool flipped : {false, true}) {
       auto some = problem({1, 20, 5, 7});
-      some.student_view = {student_box, flags(flipped)};
+      some.student_view = {student_box, flags({flipped})};
       SCOPED_TRACE(::testing::Message() << student_box << flipped);
       expect_accurate(some);
       std::swap(some.student_view, some.teacher_view);
