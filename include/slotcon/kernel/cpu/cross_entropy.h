@@ -25,14 +25,27 @@ constexpr float kAbsentLogit = -1e30f;
 
 namespace slotcon::kernel::cpu::SLOTCON_SIMD_NAMESPACE {
 
-/// The largest of the lanes, in pairs.
+/// The largest of the lanes. Like sums() it stays in registers, as rows can be short.
 SLOTCON_SIMD_INLINE float max(Vector value) {
-  float lanes[kWidth];
-  store(lanes, value);
-  for (Index half = kWidth / 2; half > 0; half /= 2) {
-    for (Index i = 0; i < half; ++i) lanes[i] = std::max(lanes[i], lanes[i + half]);
+  for (Index left = kWidth; left > 1; left /= 2) {
+    const Vector low = zip_low(value, value), high = zip_high(value, value);
+    value = low > high ? low : high;
   }
-  return lanes[0];
+  return value[0];
+}
+
+/// The lanes of a and b by turns, each the sum of two.
+SLOTCON_SIMD_INLINE Vector fold(Vector a, Vector b) { return zip_low(a, b) + zip_high(a, b); }
+
+struct Sums {
+  float a, b, c;
+};
+
+/// The sums of the lanes of three vectors.
+SLOTCON_SIMD_INLINE Sums sums(Vector a, Vector b, Vector c) {
+  Vector folded = fold(fold(a, c), fold(b, c));
+  for (Index left = kWidth / 4; left > 1; left /= 2) folded = fold(folded, folded);
+  return {folded[0], folded[kWidth / 4], folded[kWidth / 2]};
 }
 
 /// scores <- (scores - the largest of them) * scale, of `count` scores in a row of `stride`.
@@ -76,15 +89,14 @@ SLOTCON_SIMD inline float cross_entropy(const float* targets, Index stride, floa
     agreement += target * logit;
     store(logits + k, exponential);
   }
-  const float partition = sum(exponentials);
-  const float share = sum(shares);
+  const auto [partition, share, agreed] = sums(exponentials, shares, agreement);
   if (gradient != nullptr) {
     const float scale = gradient_scale * share / partition;
     for (Index k = 0; k < stride; k += kWidth) {
       store(gradient + k, load(logits + k) * scale - load(targets + k) * gradient_scale);
     }
   }
-  return share * std::log(partition) - sum(agreement);
+  return share * std::log(partition) - agreed;
 }
 
 }  // namespace slotcon::kernel::cpu::SLOTCON_SIMD_NAMESPACE
