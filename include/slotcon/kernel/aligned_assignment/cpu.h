@@ -1,15 +1,13 @@
-// The assignment distillation between aligned views on the CPU, in one pass over each image.
-//
-// Score maps come as [K,N] with the N positions side by side, but a position mixes whole columns of
-// them: a few taps, then sums over all K prototypes. So each image is turned to [N,K] in scratch
-// memory, where every loop runs along K, and its gradient is turned back.
+// The assignment distillation between aligned views on the CPU, in one pass over each image, turned
+// to rows of prototypes.
 #pragma once
 
 #include <ATen/Parallel.h>
 #include <slotcon/kernel/aligned_assignment/reference.h>
 #include <slotcon/kernel/cpu/distill_position.h>
 #include <slotcon/kernel/cpu/scratch.h>
-#include <slotcon/kernel/cpu/transpose.h>
+#include <slotcon/kernel/cpu/turned_maps.h>
+#include <slotcon/kernel/inverse_augmentation/cpu.h>
 #include <slotcon/kernel/once_differentiable.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
@@ -21,12 +19,7 @@
 
 namespace slotcon::kernel::cpu {
 
-/// The parts of a distillation, compiled for one instruction set.
-struct DistillationCode {
-  decltype(&portable::transpose_matrix) transpose = SLOTCON_SIMD_SELECT(transpose_matrix);
-  decltype(&portable::sample_row) sample = SLOTCON_SIMD_SELECT(sample_row);
-  decltype(&portable::distill) distill = SLOTCON_SIMD_SELECT(distill);
-};
+inline decltype(&portable::distill) distill_position() { return SLOTCON_SIMD_SELECT(distill); }
 
 }  // namespace slotcon::kernel::cpu
 
@@ -45,18 +38,18 @@ class CpuDistillation {
       : student_(contiguous(student)),
         teacher_(contiguous(teacher)),
         images_(student.scores.size(0)),
-        prototypes_(student.scores.size(1)),
         height_(student.scores.size(2)),
         width_(student.scores.size(3)),
         positions_(height_ * width_),
-        stride_(cpu::round_up(prototypes_, cpu::kDistillPadding)),
-        center_(static_cast<std::size_t>(stride_)),
+        turner_(student.scores.size(1), positions_),
+        center_(static_cast<std::size_t>(turner_.stride())),
         losses_(static_cast<std::size_t>(images_ * positions_)) {
     const auto row = center.contiguous();
-    std::copy_n(row.const_data_ptr<float>(), prototypes_, center_.data());
+    const auto prototypes = row.size(0);
+    std::copy_n(row.const_data_ptr<float>(), prototypes, center_.data());
     const auto rows = static_cast<double>(images_ * positions_);
-    numbers_ = {prototypes_,
-                stride_,
+    numbers_ = {prototypes,
+                cpu::round_up(prototypes, cpu::kLogitPadding),
                 center_.data(),
                 static_cast<float>(1 / temperatures.student),
                 static_cast<float>(1 / temperatures.teacher),
@@ -66,11 +59,7 @@ class CpuDistillation {
 
   /// Computes the loss and the gradient by the student's scores (undefined where not asked for).
   std::pair<torch::Tensor, torch::Tensor> run() {
-    if (images_ >= at::get_num_threads()) {
-      at::parallel_for(0, images_, 1, [&](Index begin, Index end) { run_images(begin, end); });
-    } else {
-      run_images(0, images_);
-    }
+    cpu::over_images(images_, [&](Index begin, Index end) { run_images(begin, end); });
     double sum = 0;
     for (const float loss : losses_) sum += loss;
     const double mean = sum / static_cast<double>(losses_.size());
@@ -79,90 +68,59 @@ class CpuDistillation {
 
  private:
   static constexpr Index kPositionsOfTask = 8;  // at least
-  static constexpr Index kPixelsOfTile = 32;    // at most, that are turned back together
 
   static View contiguous(const View& view) {
     return {view.scores.contiguous(), view.boxes.contiguous(), view.flipped.contiguous()};
   }
 
+  /// The maps of one view in rows, and where each position samples them.
+  struct Source {
+    const float* rows;
+    cpu::Taps taps;
+  };
+
   void run_images(Index begin, Index end) {
     cpu::Scratch scratch;
-    float* const student = scratch.take(positions_ * stride_);
-    float* const teacher = scratch.take(positions_ * stride_);
-    float* const by_aligned = gradient_.defined() ? scratch.take(positions_ * stride_) : nullptr;
+    float* const student_rows = scratch.take(turner_.size());
+    float* const teacher_rows = scratch.take(turner_.size());
+    float* const by_aligned = gradient_.defined() ? scratch.take(turner_.size()) : nullptr;
     for (Index image = begin; image < end; ++image) {
-      const auto student_taps = taps(student_, image);
-      const auto teacher_taps = taps(teacher_, image);
-      turn(student_.scores, image, student);
-      turn(teacher_.scores, image, teacher);
-      distill(image, {student, student_taps}, {teacher, teacher_taps}, by_aligned);
-      if (gradient_.defined()) turn_back(by_aligned, cpu::transposed(student_taps), image);
+      const auto student = turned(student_, image, student_rows);
+      const auto teacher = turned(teacher_, image, teacher_rows);
+      distill(image, student, teacher, by_aligned);
+      if (!gradient_.defined()) continue;
+      // Each pixel gathers from the samples that it was part of.
+      turner_.sample_back(by_aligned, cpu::transposed(student.taps),
+                          gradient_.mutable_data_ptr<float>() + image * turner_.image());
     }
   }
 
-  cpu::Taps taps(const View& view, Index image) const {
-    const float* box = view.boxes.const_data_ptr<float>() + 4 * image;
-    const bool flipped = view.flipped.const_data_ptr<bool>()[image];
-    return cpu::sampling_taps({box[0], box[1], box[2], box[3], flipped}, height_, width_);
+  Source turned(const View& view, Index image, float* rows) const {
+    turner_.turn(view.scores.const_data_ptr<float>() + image * turner_.image(), rows);
+    return {rows,
+            inverse_augmentation::taps_of_image(view.boxes, view.flipped, image, height_, width_)};
   }
 
-  /// turned [N,stride] = the image's maps [K,N].
-  void turn(const torch::Tensor& maps, Index image, float* turned) const {
-    const float* from = maps.const_data_ptr<float>() + image * prototypes_ * positions_;
-    at::parallel_for(0, prototypes_, cpu::kDistillPadding, [&](Index begin, Index end) {
-      code_.transpose(from + begin * positions_, positions_, end - begin, positions_,
-                      turned + begin, stride_);
-    });
-  }
-
-  /// The maps of one view, turned, and where each position samples them.
-  struct Source {
-    const float* maps;
-    const cpu::Taps& taps;
-  };
-
+  /// by_aligned [N,stride], unless null: the gradient by the student's aligned maps.
   void distill(Index image, const Source& student, const Source& teacher, float* by_aligned) {
     at::parallel_for(0, positions_, kPositionsOfTask, [&](Index begin, Index end) {
       cpu::Scratch scratch;
-      float* const student_row = scratch.take(stride_);
-      float* const teacher_row = scratch.take(stride_);
-      const auto sample = [&](const Source& source, Index position, float* row) {
-        code_.sample(source.maps, stride_, source.taps.begin(position), source.taps.end(position),
-                     row);
-      };
+      float* const student_row = scratch.take(turner_.stride());
+      float* const teacher_row = scratch.take(turner_.stride());
       for (Index n = begin; n < end; ++n) {
-        sample(student, n, student_row);
-        sample(teacher, n, teacher_row);
-        float* const gradient = by_aligned != nullptr ? by_aligned + n * stride_ : nullptr;
+        turner_.sample(student.rows, student.taps, n, student_row);
+        turner_.sample(teacher.rows, teacher.taps, n, teacher_row);
+        float* const gradient = by_aligned != nullptr ? by_aligned + n * turner_.stride() : nullptr;
         losses_[static_cast<std::size_t>(image * positions_ + n)] =
-            code_.distill(numbers_, student_row, teacher_row, gradient);
+            distill_position_(numbers_, student_row, teacher_row, gradient);
       }
     });
   }
 
-  /// The gradient by the image's maps [K,N] from that by the aligned ones [N,stride]: each pixel
-  /// gathers from the samples that it was part of.
-  void turn_back(float* by_aligned, const cpu::Taps& samples, Index image) {
-    float* const to = gradient_.mutable_data_ptr<float>() + image * prototypes_ * positions_;
-    at::parallel_for(0, positions_, kPixelsOfTile, [&](Index begin, Index end) {
-      cpu::Scratch scratch;
-      float* const tile = scratch.take(kPixelsOfTile * stride_);
-      const Index tiles = at::divup(end - begin, kPixelsOfTile);
-      for (Index i = 0; i < tiles; ++i) {
-        const Index first = begin + (end - begin) * i / tiles;
-        const Index pixels = begin + (end - begin) * (i + 1) / tiles - first;
-        for (Index n = 0; n < pixels; ++n) {
-          code_.sample(by_aligned, stride_, samples.begin(first + n), samples.end(first + n),
-                       tile + n * stride_);
-        }
-        code_.transpose(tile, stride_, pixels, prototypes_, to + first, positions_);
-      }
-    });
-  }
-
-  const cpu::DistillationCode code_;
+  const decltype(cpu::distill_position()) distill_position_ = cpu::distill_position();
   const View student_, teacher_;
-  const Index images_, prototypes_, height_, width_, positions_, stride_;
+  const Index images_, height_, width_, positions_;
+  const cpu::MapTurner turner_;
   std::vector<float> center_;  // [stride]
   std::vector<float> losses_;  // [images * positions]
   cpu::Distillation numbers_;
@@ -188,9 +146,10 @@ class FusedDistillation : public torch::autograd::Function<FusedDistillation> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& by_loss) {
     const auto saved = context->get_saved_variables();
-    const auto gradient = OnceDifferentiable::apply(saved[0] * by_loss[0], saved[1],
-                                                    context->saved_data["who"].toStringRef());
-    return {gradient, {}, {}, {}, {}, {}, {}};
+    return once_differentiable(
+        context->saved_data["who"].toStringRef(), {saved[1], by_loss[0]}, [&] {
+          return torch::autograd::variable_list{saved[0] * by_loss[0], {}, {}, {}, {}, {}, {}};
+        });
   }
 };
 

@@ -92,7 +92,7 @@ inline Prototypes prepare(const torch::Tensor& prototypes, PackedBy order, Opera
   const Index chunk = SLOTCON_SIMD_SELECT(chunk_of_slots)();
   at::parallel_for(0, (slots + chunk - 1) / chunk, 1, [&](Index begin, Index end) {
     const Index first = begin * chunk, last = std::min(slots, end * chunk);
-    SLOTCON_SIMD_SELECT(unit_rows)(from, dims, first, last, units, inverse_norm);
+    SLOTCON_SIMD_SELECT(unit_prototypes)(from, dims, first, last, units, inverse_norm);
     const auto pack =
         by_slot ? SLOTCON_SIMD_SELECT(pack_by_slot) : SLOTCON_SIMD_SELECT(pack_by_dim);
     pack({units, dims, 1}, dims, first, last, packed, operand);

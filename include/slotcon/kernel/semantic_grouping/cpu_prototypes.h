@@ -4,21 +4,22 @@
 #ifndef SLOTCON_KERNEL_SEMANTIC_GROUPING_CPU_PROTOTYPES_H
 #define SLOTCON_KERNEL_SEMANTIC_GROUPING_CPU_PROTOTYPES_H
 #include <slotcon/kernel/cpu/gemm.h>
+#include <slotcon/kernel/cpu/unit_rows.h>
 
 #include <cmath>
 
 namespace slotcon::kernel::semantic_grouping {
 
 using cpu::Index;
+using cpu::norm_is_floor;
 using cpu::Operand;
 using cpu::packed_depth;
 using cpu::round_up;
 
-/// The inverse of a norm that is kept from below 1e-12; NaN stays NaN.
-inline float inverse_of_norm(float square) { return 1.0f / std::max(std::sqrt(square), 1e-12f); }
-
-/// Whether the floor held: then the norm is a constant, without a gradient.
-inline bool norm_is_floor(float inverse_norm) { return inverse_norm >= 1.0f / 1e-12f; }
+/// The inverse of a norm that is kept from below the floor; NaN stays NaN.
+inline float inverse_of_norm(float square) {
+  return 1.0f / std::max(std::sqrt(square), static_cast<float>(kNormFloor));
+}
 
 }  // namespace slotcon::kernel::semantic_grouping
 
@@ -36,8 +37,8 @@ using namespace slotcon::kernel::cpu::SLOTCON_SIMD_NAMESPACE;  // NOLINT: its ot
 inline Index chunk_of_slots() { return kChunk; }
 
 /// Prototypes first to last of [K,D] at unit length, and the inverses of their norms.
-SLOTCON_SIMD inline void unit_rows(const float* from, Index dims, Index first, Index last,
-                                   float* to, float* inverse_norm) {
+SLOTCON_SIMD inline void unit_prototypes(const float* from, Index dims, Index first, Index last,
+                                         float* to, float* inverse_norm) {
   for (Index k = first; k < last; ++k) {
     const float* row = from + k * dims;
     const float inverse = inverse_of_norm(dot(row, row, dims));
