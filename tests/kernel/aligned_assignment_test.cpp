@@ -210,12 +210,16 @@ TEST(FusedAlignedAssignment, DisjointViewsCostLogKAndTeachNothing) {
 }
 
 TEST(FusedAlignedAssignment, ReadsAnyMemoryLayout) {
-  const auto plain = problem({2, 20, 5, 7});
-  auto strided = plain;
-  strided.student = plain.student.contiguous(at::MemoryFormat::ChannelsLast);
-  strided.teacher = plain.teacher.transpose(2, 3).contiguous().transpose(2, 3);
-  strided.student_view.boxes = plain.student_view.boxes.t().contiguous().t();
-  expect_equal(run(strided, Backend::kFused), run(plain, Backend::kFused));
+  for (const std::int64_t channels : {20, 64}) {  // rows that need padding, and that do not
+    const auto plain = problem({2, channels, 5, 7});
+    auto strided = plain;
+    strided.student = plain.student.contiguous(at::MemoryFormat::ChannelsLast);
+    strided.teacher = plain.teacher.transpose(2, 3).contiguous().transpose(2, 3);
+    strided.student_view.boxes = plain.student_view.boxes.t().contiguous().t();
+    const auto result = run(strided, Backend::kFused);
+    expect_equal(result, run(plain, Backend::kFused));
+    EXPECT_TRUE(result.gradient.is_contiguous(at::MemoryFormat::ChannelsLast));
+  }
 }
 
 TEST(FusedAlignedAssignment, ResultDoesNotDependOnTheRunOrTheThreads) {

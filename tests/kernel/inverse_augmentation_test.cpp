@@ -121,13 +121,17 @@ TEST(FusedInverseAugment, GradientOfTheGradientIsTheKernelAgain) {
 }
 
 TEST(FusedInverseAugment, ReadsAnyMemoryLayout) {
-  const auto plain = problem({2, 20, 5, 7});
-  auto strided = plain;
-  strided.maps = plain.maps.contiguous(at::MemoryFormat::ChannelsLast);
-  strided.incoming = plain.incoming.transpose(2, 3).contiguous().transpose(2, 3);
-  strided.boxes = plain.boxes.t().contiguous().t();
-  strided.flipped = at::stack({plain.flipped, plain.flipped}, 1).select(1, 0);
-  expect_equal(run(strided, Backend::kFused), run(plain, Backend::kFused));
+  for (const std::int64_t channels : {20, 64}) {  // rows that need padding, and that do not
+    const auto plain = problem({2, channels, 5, 7});
+    auto strided = plain;
+    strided.maps = plain.maps.contiguous(at::MemoryFormat::ChannelsLast);
+    strided.incoming = plain.incoming.transpose(2, 3).contiguous().transpose(2, 3);
+    strided.boxes = plain.boxes.t().contiguous().t();
+    strided.flipped = at::stack({plain.flipped, plain.flipped}, 1).select(1, 0);
+    const auto result = run(strided, Backend::kFused);
+    expect_equal(result, run(plain, Backend::kFused));
+    EXPECT_TRUE(result.aligned.is_contiguous(at::MemoryFormat::ChannelsLast));
+  }
 }
 
 TEST(FusedInverseAugment, ResultDoesNotDependOnTheRunOrTheThreads) {

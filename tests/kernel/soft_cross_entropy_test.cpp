@@ -128,11 +128,15 @@ TEST(FusedSoftCrossEntropy, TakesScoresOfAnySizeAndSharpTemperatures) {
 }
 
 TEST(FusedSoftCrossEntropy, ReadsAnyMemoryLayout) {
-  const auto plain = problem({2, 20, 5, 7});
-  auto strided = plain;
-  strided.student = plain.student.contiguous(at::MemoryFormat::ChannelsLast);
-  strided.targets = plain.targets.transpose(2, 3).contiguous().transpose(2, 3);
-  expect_equal(run(strided, Backend::kFused), run(plain, Backend::kFused));
+  for (const std::int64_t channels : {20, 64}) {  // rows that need padding, and that do not
+    const auto plain = problem({2, channels, 5, 7});
+    auto strided = plain;
+    strided.student = plain.student.contiguous(at::MemoryFormat::ChannelsLast);
+    strided.targets = plain.targets.transpose(2, 3).contiguous().transpose(2, 3);
+    const auto result = run(strided, Backend::kFused);
+    expect_equal(result, run(plain, Backend::kFused));
+    EXPECT_TRUE(result.gradient.is_contiguous(at::MemoryFormat::ChannelsLast));
+  }
 }
 
 TEST(FusedSoftCrossEntropy, ResultDoesNotDependOnTheRunOrTheThreads) {

@@ -13,6 +13,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,9 +36,10 @@ class CpuDistillation {
  public:
   CpuDistillation(const View& student, const View& teacher, const torch::Tensor& center,
                   const Temperatures& temperatures, bool with_gradient)
-      : student_(contiguous(student)),
-        teacher_(contiguous(teacher)),
+      : student_(student),
+        teacher_(teacher),
         images_(student.scores.size(0)),
+        sizes_(student.scores.sizes().vec()),
         height_(student.scores.size(2)),
         width_(student.scores.size(3)),
         positions_(height_ * width_),
@@ -54,7 +56,7 @@ class CpuDistillation {
                 static_cast<float>(1 / temperatures.student),
                 static_cast<float>(1 / temperatures.teacher),
                 static_cast<float>(1 / (temperatures.student * rows))};
-    if (with_gradient) gradient_ = at::empty_like(student_.scores);
+    if (with_gradient) gradient_ = student_.maps.like();
   }
 
   /// Computes the loss and the gradient by the student's scores (undefined where not asked for).
@@ -63,15 +65,21 @@ class CpuDistillation {
     double sum = 0;
     for (const float loss : losses_) sum += loss;
     const double mean = sum / static_cast<double>(losses_.size());
-    return {at::full({}, mean, student_.scores.options()), gradient_};
+    return {at::full({}, mean, student_.boxes.options()),
+            gradient_ ? gradient_->view(sizes_) : torch::Tensor()};
   }
 
  private:
   static constexpr Index kPositionsOfTask = 8;  // at least
 
-  static View contiguous(const View& view) {
-    return {view.scores.contiguous(), view.boxes.contiguous(), view.flipped.contiguous()};
-  }
+  /// A view as it is read.
+  struct Input {
+    explicit Input(const View& view)
+        : maps(view.scores), boxes(view.boxes.contiguous()), flipped(view.flipped.contiguous()) {}
+
+    cpu::MapBatch maps;
+    torch::Tensor boxes, flipped;
+  };
 
   /// The maps of one view in rows, and where each position samples them.
   struct Source {
@@ -83,21 +91,19 @@ class CpuDistillation {
     cpu::Scratch scratch;
     float* const student_rows = scratch.take(turner_.size());
     float* const teacher_rows = scratch.take(turner_.size());
-    float* const by_aligned = gradient_.defined() ? scratch.take(turner_.size()) : nullptr;
+    float* const by_aligned = gradient_ ? scratch.take(turner_.size()) : nullptr;
     for (Index image = begin; image < end; ++image) {
       const auto student = turned(student_, image, student_rows);
       const auto teacher = turned(teacher_, image, teacher_rows);
       distill(image, student, teacher, by_aligned);
-      if (!gradient_.defined()) continue;
+      if (!gradient_) continue;
       // Each pixel gathers from the samples that it was part of.
-      turner_.sample_back(by_aligned, cpu::transposed(student.taps),
-                          gradient_.mutable_data_ptr<float>() + image * turner_.image());
+      turner_.sample_back(by_aligned, cpu::transposed(student.taps), gradient_->image(image));
     }
   }
 
-  Source turned(const View& view, Index image, float* rows) const {
-    turner_.turn(view.scores.const_data_ptr<float>() + image * turner_.image(), rows);
-    return {rows,
+  Source turned(const Input& view, Index image, float* rows) const {
+    return {turner_.turn(view.maps.image(image), rows),
             inverse_augmentation::taps_of_image(view.boxes, view.flipped, image, height_, width_)};
   }
 
@@ -118,13 +124,15 @@ class CpuDistillation {
   }
 
   const decltype(cpu::distill_position()) distill_position_ = cpu::distill_position();
-  const View student_, teacher_;
-  const Index images_, height_, width_, positions_;
+  const Input student_, teacher_;
+  const Index images_;
+  const std::vector<Index> sizes_;
+  const Index height_, width_, positions_;
   const cpu::MapTurner turner_;
   std::vector<float> center_;  // [stride]
   std::vector<float> losses_;  // [images * positions]
   cpu::Distillation numbers_;
-  torch::Tensor gradient_;  // [B,K,H,W], or undefined
+  std::optional<cpu::MapBatch> gradient_;
 };
 
 /// The loss as a node of the graph. The gradient by the student's scores comes out of the same pass

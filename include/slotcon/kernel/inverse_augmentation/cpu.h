@@ -20,25 +20,21 @@ namespace detail {
 
 /// The samples of maps [B,K,H,W], or what the gradient [B,K,H,W] by samples is by the maps: the
 /// same with the transposed matrix.
-inline torch::Tensor resample(const torch::Tensor& maps_, const torch::Tensor& boxes,
+inline torch::Tensor resample(const torch::Tensor& maps, const torch::Tensor& boxes,
                               const torch::Tensor& flipped, bool transposed) {
-  const auto maps = maps_.contiguous();
-  const auto result = at::empty(maps.sizes(), maps.options());
-  const auto* from = maps.const_data_ptr<float>();
-  auto* to = result.mutable_data_ptr<float>();
+  const cpu::MapBatch from(maps), to = from.like();
   const auto height = maps.size(2), width = maps.size(3);
-  const cpu::MapTurner turner(maps.size(1), height * width);
+  const cpu::MapTurner turner(from.channels(), from.positions());
   cpu::over_images(maps.size(0), [&](cpu::Index begin, cpu::Index end) {
     cpu::Scratch scratch;
     float* const rows = scratch.take(turner.size());
     for (cpu::Index image = begin; image < end; ++image) {
       const auto taps = taps_of_image(boxes, flipped, image, height, width);
-      turner.turn(from + image * turner.image(), rows);
-      turner.sample_back(rows, transposed ? cpu::transposed(taps) : taps,
-                         to + image * turner.image());
+      turner.sample_back(turner.turn(from.image(image), rows),
+                         transposed ? cpu::transposed(taps) : taps, to.image(image));
     }
   });
-  return result;
+  return to.view(maps.sizes());
 }
 
 /// Resampling as a node of the graph. It is linear: its gradient is the resampling by the
