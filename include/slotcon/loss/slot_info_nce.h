@@ -4,6 +4,7 @@
 #include <slotcon/core/backend.h>
 #include <slotcon/core/collectives.h>
 #include <slotcon/core/precision.h>
+#include <slotcon/kernel/semantic_grouping/reference.h>
 #include <slotcon/kernel/slot_info_nce/dispatch.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/container/any.h>
@@ -39,9 +40,7 @@ inline torch::Tensor present_slots(const torch::Tensor& scores) {
   TORCH_CHECK_VALUE(scores.dim() >= 3 && scores.size(1) > 0,
                     "present_slots: expected scores [B,K,*spatial] with K >= 1, got ",
                     scores.sizes());
-  const at::NoGradGuard no_grad;
-  auto present = at::zeros({scores.size(0), scores.size(1)}, scores.options().dtype(torch::kBool));
-  return present.scatter_(1, scores.flatten(2).argmax(1), true);
+  return kernel::semantic_grouping::present(scores.flatten(2));
 }
 
 /// Pairs the slots of two views: slot (b,k) of one with slot (b,k) of the other where both are
