@@ -8,14 +8,11 @@
 #include <slotcon/kernel/cpu/scratch.h>
 #include <slotcon/kernel/cpu/turned_maps.h>
 #include <slotcon/kernel/inverse_augmentation/cpu.h>
-#include <slotcon/kernel/once_differentiable.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <slotcon/kernel/loss_with_gradient.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 namespace slotcon::kernel::cpu {
@@ -60,7 +57,7 @@ class CpuDistillation {
   }
 
   /// Computes the loss and the gradient by the student's scores (undefined where not asked for).
-  std::pair<torch::Tensor, torch::Tensor> run() {
+  LossAndGradient run() {
     cpu::over_images(images_, [&](Index begin, Index end) { run_images(begin, end); });
     double sum = 0;
     for (const float loss : losses_) sum += loss;
@@ -135,40 +132,14 @@ class CpuDistillation {
   std::optional<cpu::MapBatch> gradient_;
 };
 
-/// The loss as a node of the graph. The gradient by the student's scores comes out of the same pass
-/// as the loss; the backward pass only scales it.
-class FusedDistillation : public torch::autograd::Function<FusedDistillation> {
- public:
-  static torch::Tensor forward(torch::autograd::AutogradContext* context,
-                               const torch::Tensor& student_scores, const View& student,
-                               const View& teacher, const torch::Tensor& center,
-                               const Temperatures& temperatures, bool with_gradient,
-                               const std::string& who) {
-    const auto [loss, gradient] =
-        CpuDistillation(student, teacher, center, temperatures, with_gradient).run();
-    if (with_gradient) context->save_for_backward({gradient, student_scores});
-    context->saved_data["who"] = who;
-    return loss;
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& by_loss) {
-    const auto saved = context->get_saved_variables();
-    return once_differentiable(
-        context->saved_data["who"].toStringRef(), {saved[1], by_loss[0]}, [&] {
-          return torch::autograd::variable_list{saved[0] * by_loss[0], {}, {}, {}, {}, {}, {}};
-        });
-  }
-};
-
 }  // namespace detail
 
 /// As `reference`, of float32 on the CPU; equal on any number of threads, differentiable once.
 inline torch::Tensor fused(const View& student, const View& teacher, const torch::Tensor& center,
                            const Temperatures& temperatures, const char* who) {
-  const bool with_gradient = at::GradMode::is_enabled() && student.scores.requires_grad();
-  return detail::FusedDistillation::apply(student.scores, student, teacher, center, temperatures,
-                                          with_gradient, std::string(who));
+  return loss_with_gradient(student.scores, who, [&](bool with_gradient) {
+    return detail::CpuDistillation(student, teacher, center, temperatures, with_gradient).run();
+  });
 }
 
 }  // namespace slotcon::kernel::aligned_assignment

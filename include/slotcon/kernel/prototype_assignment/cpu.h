@@ -6,15 +6,12 @@
 #include <slotcon/kernel/cpu/cross_entropy.h>
 #include <slotcon/kernel/cpu/scratch.h>
 #include <slotcon/kernel/cpu/turned_maps.h>
-#include <slotcon/kernel/once_differentiable.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <slotcon/kernel/loss_with_gradient.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <numeric>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 namespace slotcon::kernel::cpu {
@@ -54,7 +51,7 @@ class CpuCrossEntropy {
   }
 
   /// Computes the loss and the gradient by the student's scores (undefined where not asked for).
-  std::pair<torch::Tensor, torch::Tensor> run() {
+  LossAndGradient run() {
     const Index tiles = at::divup(positions_, kTile);  // of an image
     at::parallel_for(0, images_ * tiles, 1, [&](Index begin, Index end) {
       cpu::Scratch scratch;
@@ -96,39 +93,15 @@ class CpuCrossEntropy {
   std::optional<cpu::MapBatch> gradient_;
 };
 
-/// The loss as a node of the graph. The gradient comes out of the same pass as the loss; the
-/// backward pass only scales it.
-class FusedCrossEntropy : public torch::autograd::Function<FusedCrossEntropy> {
- public:
-  static torch::Tensor forward(torch::autograd::AutogradContext* context,
-                               const torch::Tensor& student_scores, const torch::Tensor& targets,
-                               double temperature, bool with_gradient, const std::string& who) {
-    const auto [loss, gradient] =
-        CpuCrossEntropy(student_scores, targets, temperature, with_gradient).run();
-    if (with_gradient) context->save_for_backward({gradient, student_scores});
-    context->saved_data["who"] = who;
-    return loss;
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& by_loss) {
-    const auto saved = context->get_saved_variables();
-    return once_differentiable(
-        context->saved_data["who"].toStringRef(), {saved[1], by_loss[0]}, [&] {
-          return torch::autograd::variable_list{saved[0] * by_loss[0], {}, {}, {}, {}};
-        });
-  }
-};
-
 }  // namespace detail
 
 /// As `reference`, of float32 on the CPU; equal on any number of threads, differentiable once, by
 /// the student's scores.
 inline torch::Tensor fused(const torch::Tensor& student_scores, const torch::Tensor& targets,
                            double temperature, const char* who) {
-  const bool with_gradient = at::GradMode::is_enabled() && student_scores.requires_grad();
-  return detail::FusedCrossEntropy::apply(student_scores, targets, temperature, with_gradient,
-                                          std::string(who));
+  return loss_with_gradient(student_scores, who, [&](bool with_gradient) {
+    return detail::CpuCrossEntropy(student_scores, targets, temperature, with_gradient).run();
+  });
 }
 
 }  // namespace slotcon::kernel::prototype_assignment

@@ -54,8 +54,8 @@ inline void check_positive(const torch::Tensor& positive, std::int64_t keys,
 }
 
 /// The loss as a node of the graph. The gradient by the queries comes out of the same pass over the
-/// keys as the loss; that by the keys takes a second one, over the queries. Both are stored up to
-/// the factor 2 / n.
+/// keys as the loss; that by the keys takes a second one, over the queries. What the kernel gives
+/// lacks the factor 2 / n.
 class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
  public:
   struct Settings {
@@ -139,7 +139,8 @@ class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
 }  // namespace detail
 
 /// As `reference`, of float32 on the CPU at a temperature of at least kLowestTemperature; equal on
-/// any number of threads, differentiable once. Memory beside the gradients: O(D) a thread and O(n).
+/// any number of threads, differentiable once. Memory beside the gradients: O(D) a thread and
+/// O(n + m).
 /// Throws c10::IndexError for a positive that is not among the keys.
 inline torch::Tensor fused(const torch::Tensor& queries, const torch::Tensor& keys,
                            const torch::Tensor& positive, double temperature, const char* who) {
