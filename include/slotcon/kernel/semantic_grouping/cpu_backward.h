@@ -81,14 +81,18 @@ struct BackwardBuffers {
   float* radial;          // sum_k E score
 };
 
-/// The dot product of row k of two tables of one type.
+/// The dot product of row k of two tables of one type. Both are read for the first time here, so
+/// that rows are asked for some time before they are needed.
 template <cpu::Element kElement>
 SLOTCON_SIMD inline float dot_rows(cpu::Matrix a, cpu::Matrix b, Index k, Index dims) {
+  constexpr Index kRowsAhead = 6;
   Vector chain[4] = {};
   for (Index first = 0; first < dims; first += 4 * kWidth) {
 #pragma GCC unroll 4
     for (Index j = 0; j < 4; ++j) {
       const Index d = first + j * kWidth, lanes = std::clamp<Index>(dims - d, 0, kWidth);
+      __builtin_prefetch(a.at(k + kRowsAhead, d));
+      __builtin_prefetch(b.at(k + kRowsAhead, d));
       chain[j] =
           load_first_as<kElement>(a.at(k, d), lanes) * load_first_as<kElement>(b.at(k, d), lanes) +
           chain[j];
