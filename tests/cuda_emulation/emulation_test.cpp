@@ -321,6 +321,15 @@ TEST(Emulation, TailsCanBeBroken) {
 
 // ---- Memory ----
 
+#if defined(SLOTCON_EMULATION_ASAN)
+TEST(Emulation, AddressSanitizerSeesWhatLiesBeyondTheEnd) {
+  std::vector<int> counts(64);
+  EXPECT_DEATH(cuda::launch(mark, 1, 96, 0, nullptr, counts.data(), 65), "heap-buffer-overflow");
+  std::vector<float> to(64);
+  EXPECT_DEATH(cuda::launch(reads_shared, 1, 64, 128, nullptr, to.data()), "heap-buffer-overflow");
+}
+#endif
+
 TEST(Emulation, CopiesAreMadeWhenTheyAreWaitedFor) {
   const auto from = up_to(128);
   std::vector<float> to(160);

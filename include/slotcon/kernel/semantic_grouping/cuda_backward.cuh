@@ -107,7 +107,8 @@ __global__ void __launch_bounds__(kBlockThreads) feature_gradient_kernel(Feature
 #pragma unroll
     for (int i = 0; i < kRowsOfAWarp; ++i) {
       const int row = warp + i * kBlockWarps;
-      if (!inside(first + row, call.positions) || !inside(dim + lane, call.dims)) continue;
+      if (!inside(first + row, call.positions)) continue;
+      if (!inside(dim + lane, call.dims)) continue;
       const Index at = (first_row + row) * call.dims + dim + lane;
       const float unit = cuda::to_float(rows[at]) * inverse_norms[i];
       float value = (call.pulled[at] - along[i] * unit) * inverse_norms[i];
@@ -121,7 +122,8 @@ __global__ void __launch_bounds__(kBlockThreads) feature_gradient_kernel(Feature
     if constexpr (kThroughTile) {
       __syncthreads();
       for (int row = warp; row < kTile; row += kBlockWarps) {
-        if (!inside(dim + row, call.dims) || !inside(first + lane, call.positions)) continue;
+        if (!inside(dim + row, call.dims)) continue;
+        if (!inside(first + lane, call.positions)) continue;
         const Index at = (dim + row) * call.strides.dim + (first + lane) * call.strides.position;
         to[at] = cuda::from_float<T>(tile[row * kTileStride + lane]);
       }

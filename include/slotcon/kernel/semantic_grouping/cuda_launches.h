@@ -19,7 +19,7 @@ struct Strides {
   Index image, dim, position;
 };
 
-/// Features with the dims of a position together, and the inverses of their norms.
+/// Features with the dims of a position together, and the inverses of their norms, unless null.
 struct Rows {
   Scalar type;
   Index images, dims, positions;

@@ -30,10 +30,11 @@ __global__ void __launch_bounds__(kBlockThreads) rows_kernel(Rows call) {
   auto* to = static_cast<T*>(call.rows) + (image * call.positions + first) * call.dims;
   auto* tile = cuda::shared_memory<float>();
   const int lane = lane_index(), warp = warp_index();
+  const bool reads = inside(first + lane, call.positions);
   float squares[kRowsOfAWarp] = {};
   for (Index dim = 0; dim < call.dims; dim += kTile) {
     for (int row = warp; row < kTile; row += kBlockWarps) {
-      const bool there = inside(dim + row, call.dims) && inside(first + lane, call.positions);
+      const bool there = reads && inside(dim + row, call.dims);
       const Index at = (dim + row) * call.strides.dim + (first + lane) * call.strides.position;
       tile[row * kTileStride + lane] = there ? cuda::to_float(from[at]) : 0.0f;
     }
@@ -43,9 +44,9 @@ __global__ void __launch_bounds__(kBlockThreads) rows_kernel(Rows call) {
       const int row = warp + i * kBlockWarps;
       const float value = tile[lane * kTileStride + row];
       squares[i] += value * value;
-      if (inside(first + row, call.positions) && inside(dim + lane, call.dims)) {
-        to[row * call.dims + dim + lane] = cuda::from_float<T>(value);
-      }
+      if (!inside(first + row, call.positions)) continue;
+      if (!inside(dim + lane, call.dims)) continue;
+      to[row * call.dims + dim + lane] = cuda::from_float<T>(value);
     }
     __syncthreads();
   }
@@ -53,7 +54,7 @@ __global__ void __launch_bounds__(kBlockThreads) rows_kernel(Rows call) {
   for (int i = 0; i < kRowsOfAWarp; ++i) {
     const int row = warp + i * kBlockWarps;
     const float square = cuda::warp_sum(squares[i]);
-    if (lane == 0 && inside(first + row, call.positions)) {
+    if (call.inverse_norm != nullptr && lane == 0 && inside(first + row, call.positions)) {
       call.inverse_norm[image * call.positions + first + row] = cuda::inverse_of_norm(square);
     }
   }
