@@ -163,8 +163,10 @@ class SemanticGroupingCuda : public emulation::Test {};
 TEST_F(SemanticGroupingCuda, IsAsExactAsTheReferenceAtEveryTail) {
   constexpr std::int64_t kPositions[] = {1, 7, 49, 196}, kDims[] = {1, 33, 64, 256};
   for (std::int64_t slots = 1; slots <= 300; slots += 1 + slots / 40) {
-    const Sizes sizes{1 + slots % 3, slots, kDims[slots % 4], kPositions[slots / 4 % 4]};
-    for (const auto type : kTypes) {
+    const Sizes sizes{1 + slots % 2, slots, kDims[slots % 4], kPositions[slots / 4 % 4]};
+    EXPECT_TRUE(as_exact_as_the_reference(Case(sizes))) << sizes;
+    if (sizes.dims * sizes.positions > 64 * 49) continue;  // half types are slow on the CPU
+    for (const auto type : {at::kBFloat16, at::kHalf}) {
       EXPECT_TRUE(as_exact_as_the_reference(Case(sizes, type))) << sizes << " " << type;
     }
   }
