@@ -49,6 +49,8 @@ class Block {
   Block(int threads, std::size_t shared_bytes)
       : threads_(static_cast<std::size_t>(threads)),
         exchanges_(static_cast<std::size_t>(threads / kWarp)),
+        warp_turns_(turns(exchanges_.size())),
+        lane_turns_(turns(kWarp)),
         shared_bytes_(shared_bytes),
         shared_(static_cast<unsigned char*>(::operator new(shared_bytes, kSharedAlignment))),
         random_(settings().seed * 0x9E3779B97F4A7C15ull | 1) {}
@@ -148,12 +150,16 @@ class Block {
   }
 
   /// 0 to count - 1 in the order of the schedule.
-  std::vector<std::size_t> order(std::size_t count) {
+  static std::vector<std::size_t> turns(std::size_t count) {
     std::vector<std::size_t> turns(count);
     std::iota(turns.begin(), turns.end(), std::size_t{0});
     if (settings().schedule == Schedule::kReverse) std::reverse(turns.begin(), turns.end());
+    return turns;
+  }
+
+  const std::vector<std::size_t>& next(std::vector<std::size_t>& turns) {
     if (settings().schedule == Schedule::kRandom) {
-      for (std::size_t i = count; i > 1; --i) std::swap(turns[i - 1], turns[random(i)]);
+      for (std::size_t i = turns.size(); i > 1; --i) std::swap(turns[i - 1], turns[random(i)]);
     }
     return turns;
   }
@@ -161,14 +167,14 @@ class Block {
   /// Each warp in turn runs until its threads end or wait for the block.
   bool run_warps(const std::function<void(int)>& on_turn) {
     bool some_ran = false;
-    for (const auto warp : order(exchanges_.size())) {
+    for (const auto warp : next(warp_turns_)) {
       do {
-        for (const auto lane : order(kWarp)) {
-          Thread& next = threads_[warp * kWarp + lane];
-          if (next.state != Thread::State::kReady) continue;
+        for (const auto lane : next(lane_turns_)) {
+          Thread& thread = threads_[warp * kWarp + lane];
+          if (thread.state != Thread::State::kReady) continue;
           running_ = static_cast<int>(warp * kWarp + lane);
           on_turn(running_);
-          next.fiber.resume();
+          thread.fiber.resume();
           if (!failure_.empty()) throw Error(failure_);
           some_ran = true;
         }
@@ -213,7 +219,8 @@ class Block {
   }
 
   std::vector<Thread> threads_;
-  std::vector<Exchange> exchanges_;
+  std::vector<Exchange> exchanges_;  // of the warps
+  std::vector<std::size_t> warp_turns_, lane_turns_;
   std::size_t shared_bytes_;
   std::unique_ptr<unsigned char, FreeShared> shared_;
   std::uint64_t random_;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #if !defined(__x86_64__)
 #include <ucontext.h>
@@ -37,12 +39,26 @@ class Fiber {
  public:
   static constexpr std::size_t kStack = 128 * 1024;
 
-  Fiber() : stack_(new unsigned char[kStack]) {}
+  Fiber() {
+    if (spare_stacks().empty()) {
+      stack_.reset(new unsigned char[kStack]);
+    } else {
+      stack_ = std::move(spare_stacks().back());
+      spare_stacks().pop_back();
+    }
+    unpoison(kStack);
+  }
+  ~Fiber() {
+    if (stack_) spare_stacks().push_back(std::move(stack_));
+  }
+  Fiber(Fiber&&) = default;
+  Fiber& operator=(Fiber&&) = delete;
 
   /// The next resume() calls `entry`, which may not return.
   void start(void (*entry)()) {
+    constexpr std::size_t kFrameOfEntry = 4096;
+    unpoison(kFrameOfEntry);
 #if defined(SLOTCON_EMULATION_ASAN)
-    __asan_unpoison_memory_region(stack_.get(), kStack);
     fake_stack_ = nullptr;
 #endif
 #if defined(__x86_64__)
@@ -101,7 +117,24 @@ class Fiber {
   }
 
  private:
-  std::unique_ptr<unsigned char[]> stack_;
+  using Stack = std::unique_ptr<unsigned char[]>;
+
+  static std::vector<Stack>& spare_stacks() {
+    static std::vector<Stack> stacks;
+    return stacks;
+  }
+
+  /// Frames that were left and not returned from keep the end of the stack out of bounds for
+  /// AddressSanitizer; the stack is used anew.
+  void unpoison(std::size_t end) {
+#if defined(SLOTCON_EMULATION_ASAN)
+    __asan_unpoison_memory_region(stack_.get() + kStack - end, end);
+#else
+    static_cast<void>(end);
+#endif
+  }
+
+  Stack stack_;
 #if defined(__x86_64__)
   void* position_ = nullptr;
   void* scheduler_ = nullptr;

@@ -32,7 +32,8 @@ struct Site {
   int line;
 
   friend bool operator==(const Site& a, const Site& b) {
-    return a.line == b.line && std::strcmp(a.file, b.file) == 0 && std::strcmp(a.call, b.call) == 0;
+    const auto same = [](const char* x, const char* y) { return x == y || std::strcmp(x, y) == 0; };
+    return a.line == b.line && same(a.file, b.file) && same(a.call, b.call);
   }
   friend bool operator<(const Site& a, const Site& b) {
     return std::tuple(std::string(a.file), a.line, std::string(a.call)) <
