@@ -21,8 +21,6 @@ namespace slotcon::testing::semantic_grouping {
 
 namespace grouping = kernel::semantic_grouping;
 
-constexpr double kTemperature = 0.07;
-constexpr double kEps = 1e-6;
 constexpr std::array<at::ScalarType, 3> kTypes{at::kFloat, at::kBFloat16, at::kHalf};
 
 struct Sizes {
@@ -50,6 +48,7 @@ struct Case {
 
   at::ScalarType type;
   torch::Tensor features, prototypes, grad_slots, grad_scores;
+  double temperature = 0.07, eps = 1e-6;
 };
 
 /// What a pass forward and backward gives, in this order.
@@ -60,7 +59,7 @@ constexpr const char* kNames[] = {"slots", "scores", "gradient of features",
 inline Results reference(const Case& c, at::ScalarType type) {
   const auto features = c.features.detach().to(type).requires_grad_();
   const auto prototypes = c.prototypes.detach().to(type).requires_grad_();
-  const auto [slots, scores] = grouping::reference(features, prototypes, kTemperature, kEps);
+  const auto [slots, scores] = grouping::reference(features, prototypes, c.temperature, c.eps);
   Results outputs, incoming;
   if (c.grad_slots.defined()) {
     outputs.push_back(slots);
@@ -78,12 +77,12 @@ inline Results reference(const Case& c, at::ScalarType type) {
 inline Results fused(const Case& c, c10::Device device, grouping::Wanted wanted = {true, true}) {
   const auto features = c.features.to(device, c.type);
   const auto prototypes = c.prototypes.to(device);
-  const auto forward = grouping::cuda_forward(features, prototypes, kTemperature, kEps);
+  const auto forward = grouping::cuda_forward(features, prototypes, c.temperature, c.eps);
   grouping::Incoming incoming;
   if (c.grad_slots.defined()) incoming.slots = c.grad_slots.to(device, c.type);
   if (c.grad_scores.defined()) incoming.scores = c.grad_scores.to(device);
-  const auto [grad_features, grad_prototypes] =
-      grouping::cuda_backward(features, prototypes, forward, incoming, kTemperature, kEps, wanted);
+  const auto [grad_features, grad_prototypes] = grouping::cuda_backward(
+      features, prototypes, forward, incoming, c.temperature, c.eps, wanted);
   return {forward.slots, forward.scores, grad_features, grad_prototypes};
 }
 
@@ -135,7 +134,7 @@ class Judge {
       term += largest(terms.sum(2).sum(0) / norms);
     }
     if (case_.grad_slots.defined()) {
-      const auto slopes = case_.grad_slots.norm(2, {2}) / kTemperature;
+      const auto slopes = case_.grad_slots.norm(2, {2}) / case_.temperature;
       term += largest(slopes) / static_cast<double>(case_.features.size(2));
     }
     return term;

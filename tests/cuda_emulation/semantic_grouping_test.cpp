@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "tests/cuda/semantic_grouping_cases.h"
@@ -58,6 +59,27 @@ TEST_F(SemanticGroupingCuda, IsAsExactAsTheReferenceAtLargeSizes) {
     for (const auto type : kTypes) {
       EXPECT_TRUE(as_exact_as_the_reference(Case(sizes, type))) << sizes << " " << type;
     }
+  }
+}
+
+TEST_F(SemanticGroupingCuda, IsAsExactAsTheReferenceAtOtherNumbers) {
+  for (const auto type : kTypes) {
+    for (const auto& [temperature, eps] :
+         {std::pair(0.025, 1e-6), std::pair(1.5, 0.25), std::pair(0.07, 0.0)}) {
+      Case c({2, 37, 40, 61}, type);
+      c.temperature = temperature;
+      c.eps = eps;
+      EXPECT_TRUE(as_exact_as_the_reference(c)) << temperature << " " << eps << " " << type;
+    }
+  }
+}
+
+TEST_F(SemanticGroupingCuda, SlotsThatWinNothingAreAsExactAsTheReference) {
+  for (const auto type : kTypes) {
+    Case c({1, 64, 128, 196}, type);
+    const auto few = c.prototypes.slice(0, 0, 4).repeat({49, 1}).t();
+    c.features = (few + 0.1 * c.features[0]).unsqueeze(0).to(type).to(at::kFloat);
+    EXPECT_TRUE(as_exact_as_the_reference(c)) << type;
   }
 }
 
