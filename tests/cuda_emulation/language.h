@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "block.h"
+#include "numbers.h"
 
 #define __global__
 #define __device__
@@ -22,6 +23,8 @@ struct Position {
 }  // namespace slotcon::emulation
 
 inline slotcon::emulation::Position threadIdx, blockIdx, blockDim, gridDim;
+
+inline std::uint32_t __float_as_uint(float value) { return slotcon::emulation::bits_of(value); }
 
 // ---- Barriers and exchanges: each names the place it is called from ----
 
