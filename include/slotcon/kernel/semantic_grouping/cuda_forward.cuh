@@ -74,7 +74,7 @@ inline Error launch_scores(const Scores& call, Stream stream) {
 template <int kWidth>
 struct WeightsShared {
   float totals[kBlockWarps][kWidth][kWarp];
-  bool wins[kBlockWarps][kWidth][kWarp];
+  int wins[kBlockWarps][kWidth][kWarp];
 };
 
 /// A block for kWarp kWidth slots of an image: lanes along slots, warps along positions.
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kBlockThreads) weights_kernel(Weights call) {
 #pragma unroll
   for (int j = 0; j < kWidth; ++j) {
     shared->totals[warp_index()][j][lane_index()] = totals[j];
-    shared->wins[warp_index()][j][lane_index()] = wins[j];
+    shared->wins[warp_index()][j][lane_index()] = wins[j] ? 1 : 0;
   }
   __syncthreads();
   if (!there) return;
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kBlockThreads) weights_kernel(Weights call) {
     totals[j] = 0;
     for (int warp = 0; warp < kBlockWarps; ++warp) {
       totals[j] += shared->totals[warp][j][lane_index()];
-      wins[j] = wins[j] || shared->wins[warp][j][lane_index()];
+      wins[j] = wins[j] || shared->wins[warp][j][lane_index()] != 0;
     }
     if (warp_index() != 0) continue;
     call.totals[image * call.slots + slot + j] = totals[j];
