@@ -13,10 +13,11 @@ slotcon_require(JPEG libjpeg-dev)
 slotcon_require(PNG libpng-dev)
 
 add_library(slotcon_warnings INTERFACE)
-target_compile_options(slotcon_warnings INTERFACE -Wall -Wextra -Wshadow -Wpedantic)
+target_compile_options(slotcon_warnings INTERFACE
+                       "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wpedantic>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 warns of std::string's own operator+ when it compiles C++20 (LibTorch 2.14 and newer).
-  target_compile_options(slotcon_warnings INTERFACE -Wno-restrict)
+  target_compile_options(slotcon_warnings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>")
 endif()
 
 if(PROJECT_IS_TOP_LEVEL)

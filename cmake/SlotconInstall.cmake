@@ -1,11 +1,16 @@
 # `cmake --install` puts the headers and a CMake package into the prefix, after which
-# find_package(slotcon) gives slotcon::slotcon and, where JPEG and PNG are found, slotcon::images.
+# find_package(slotcon) gives slotcon::slotcon, slotcon::images where JPEG and PNG are found, and
+# slotcon::cuda where CUDA is enabled.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/slotcon")
 
-install(TARGETS slotcon EXPORT slotconTargets FILE_SET HEADERS)
+install(TARGETS slotcon slotcon_cuda EXPORT slotconTargets FILE_SET HEADERS)
+set(backend "${CMAKE_INSTALL_INCLUDEDIR}/slotcon/cuda_backend.cu")
+target_sources(slotcon_cuda INTERFACE "$<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${backend}>")
+install(DIRECTORY include/slotcon DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+        FILES_MATCHING PATTERN "*.cuh" PATTERN "*.cu")
 install(EXPORT slotconTargets NAMESPACE slotcon:: DESTINATION "${package_dir}")
 
 configure_package_config_file(
@@ -16,5 +21,5 @@ write_basic_package_version_file(
   ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/slotconConfig.cmake"
               "${PROJECT_BINARY_DIR}/slotconConfigVersion.cmake"
-              cmake/SlotconTorch.cmake cmake/SlotconFetchTorch.cmake
+              cmake/SlotconTorch.cmake cmake/SlotconFetchTorch.cmake cmake/SlotconCuda.cmake
         DESTINATION "${package_dir}")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <slotcon/core/backend.h>
+#include <slotcon/kernel/cuda/linked.h>
 #include <torch/types.h>
 
 #include <sstream>
@@ -19,6 +20,15 @@ inline Choice no_kernel_for(const torch::Tensor& input) {
 inline Choice choose_float32_on_cpu(const torch::Tensor& input) {
   if (!input.is_cpu() || input.scalar_type() == torch::kDouble) return no_kernel_for(input);
   return {true, ""};
+}
+
+/// The answer of kernels that are there for CUDA too, in a program that links them.
+inline Choice choose_by_device(const torch::Tensor& input) {
+  if (!input.is_cuda() || input.scalar_type() == torch::kDouble) {
+    return choose_float32_on_cpu(input);
+  }
+  if (cuda::kernels_linked()) return {true, ""};
+  return {false, cuda::kNotLinked};
 }
 
 /// The lowest temperature at which float32 holds e^(-2 / temperature), the least weight that two

@@ -92,7 +92,8 @@ namespace functional {
 ///   Backend::kReference; the fused kernel's second derivative throws c10::NotImplementedError.
 /// Determinism: equal results from run to run on one device and thread count; those of the fused
 ///   CPU kernel are equal for 1 to 8 threads.
-/// Backends: the fused kernel runs on the CPU for all types but float64, for temperature >= 0.025.
+/// Backends: the fused kernels run for all types but float64, for temperature >= 0.025, on the CPU
+///   and, in a program that links slotcon::cuda, on CUDA devices.
 /// Throws c10::ValueError or c10::TypeError for shapes, sizes, devices or numbers that do not fit.
 /// Example:
 ///     auto grouping = functional::semantic_grouping(features, prototypes);

@@ -153,8 +153,8 @@ namespace functional {
 /// Every process of the group calls it, also one without slots.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
 /// Example:
-///     auto loss = functional::slot_info_nce(student.slots, teacher.slots,
-///         functional::present_slots(student.scores), functional::present_slots(teacher.scores));
+///     auto loss = functional::slot_info_nce(student.slots, teacher.slots, student.present,
+///                                           teacher.present);
 /// Paper: Wen et al., NeurIPS 2022, section 3.3; van den Oord et al., 2018 (InfoNCE).
 inline torch::Tensor slot_info_nce(const torch::Tensor& anchors, const torch::Tensor& keys,
                                    const torch::Tensor& anchor_present,

@@ -233,15 +233,6 @@ inline torch::Tensor with_unit_stride(const torch::Tensor& batch) {
   return batch.stride(1) == 1 || batch.stride(2) == 1 ? batch : batch.contiguous();
 }
 
-/// [B,D,N] in the memory order of `features`: channels last stay last.
-inline torch::Tensor empty_gradient(const torch::Tensor& features) {
-  if (features.stride(1) != 1 || features.stride(2) == 1) {
-    return at::empty(features.sizes(), features.options());
-  }
-  return at::empty({features.size(0), features.size(2), features.size(1)}, features.options())
-      .transpose(1, 2);
-}
-
 /// The gradient of the prototypes from the partial sums [parts,K,D] of that of their unit vectors.
 inline torch::Tensor gradient_of_prototypes(const Prototypes& table,
                                             const torch::Tensor& grad_units) {

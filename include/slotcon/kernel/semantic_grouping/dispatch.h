@@ -10,7 +10,7 @@ namespace slotcon::kernel::semantic_grouping {
 /// Whether a fused kernel can run on these features, at this temperature. Pure: launches and
 /// allocates nothing.
 inline Choice choose(const torch::Tensor& features, double temperature) {
-  const auto choice = choose_float32_on_cpu(features);
+  const auto choice = choose_by_device(features);
   return choice.fused ? choose_by_temperature(temperature) : choice;
 }
 

@@ -3,6 +3,7 @@
 
 #include <slotcon/kernel/once_differentiable.h>
 #include <slotcon/kernel/semantic_grouping/cpu.h>
+#include <slotcon/kernel/semantic_grouping/cuda.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
@@ -13,13 +14,21 @@ namespace slotcon::kernel::semantic_grouping {
 
 namespace detail {
 
+/// The passes on the device of `features`.
+inline auto forward_on(const torch::Tensor& features) {
+  return features.is_cuda() ? &cuda_forward : &cpu_forward;
+}
+inline auto backward_on(const torch::Tensor& features) {
+  return features.is_cuda() ? &cuda_backward : &cpu_backward;
+}
+
 class Fused : public torch::autograd::Function<Fused> {
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
                                                 const torch::Tensor& features,
                                                 const torch::Tensor& prototypes, double temperature,
                                                 double eps) {
-    const auto result = cpu_forward(features, prototypes, temperature, eps);
+    const auto result = forward_on(features)(features, prototypes, temperature, eps);
     context->set_materialize_grads(false);
     context->mark_non_differentiable({result.present});
     context->save_for_backward({features, prototypes, result.slots, result.scores,
@@ -38,7 +47,7 @@ class Fused : public torch::autograd::Function<Fused> {
     const auto compute = [&]() -> torch::autograd::variable_list {
       const Incoming incoming{given(0), given(1)};
       if (!incoming.slots && !incoming.scores) return {{}, {}, {}, {}};
-      const auto [features, prototypes] = cpu_backward(
+      const auto [features, prototypes] = backward_on(saved[0])(
           saved[0], saved[1], {saved[2], saved[3], {}, saved[4], saved[5], saved[6]}, incoming,
           context->saved_data["temperature"].toDouble(), context->saved_data["eps"].toDouble(),
           {context->needs_input_grad(0), context->needs_input_grad(1)});
@@ -59,7 +68,7 @@ inline std::tuple<torch::Tensor, torch::Tensor, torch::Tensor> fused(
   const bool differentiable =
       at::GradMode::is_enabled() && (features.requires_grad() || prototypes.requires_grad());
   if (!differentiable) {
-    const auto result = cpu_forward(features, prototypes, temperature, eps);
+    const auto result = detail::forward_on(features)(features, prototypes, temperature, eps);
     return {result.slots, result.scores, result.present};
   }
   const auto results = detail::Fused::apply(features, prototypes, temperature, eps);

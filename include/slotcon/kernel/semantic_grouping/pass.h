@@ -29,4 +29,17 @@ struct Wanted {
   bool features, prototypes;
 };
 
+namespace detail {
+
+/// [B,D,N] in the memory order of `features`: channels last stay last.
+inline torch::Tensor empty_gradient(const torch::Tensor& features) {
+  if (features.stride(1) != 1 || features.stride(2) == 1) {
+    return at::empty(features.sizes(), features.options());
+  }
+  return at::empty({features.size(0), features.size(2), features.size(1)}, features.options())
+      .transpose(1, 2);
+}
+
+}  // namespace detail
+
 }  // namespace slotcon::kernel::semantic_grouping

@@ -1,0 +1,14 @@
+// The CUDA kernels of slotcon, compiled in each program that links slotcon::cuda.
+#include <slotcon/kernel/cuda/backend.h>
+
+#include <slotcon/kernel/semantic_grouping/cuda.cuh>
+
+namespace {
+
+namespace kernel = slotcon::kernel;
+
+constexpr kernel::cuda::Kernels kKernels{kernel::semantic_grouping::kLaunches};
+
+[[maybe_unused]] const bool kRegistered = (kernel::cuda::registered_kernels.store(&kKernels), true);
+
+}  // namespace
