@@ -1,13 +1,15 @@
 // The CUDA kernels of slotcon, compiled in each program that links slotcon::cuda.
 #include <slotcon/kernel/cuda/backend.h>
 
+#include <slotcon/kernel/aligned_assignment/cuda.cuh>
 #include <slotcon/kernel/semantic_grouping/cuda.cuh>
 
 namespace {
 
 namespace kernel = slotcon::kernel;
 
-constexpr kernel::cuda::Kernels kKernels{kernel::semantic_grouping::kLaunches};
+constexpr kernel::cuda::Kernels kKernels{kernel::semantic_grouping::kLaunches,
+                                         kernel::aligned_assignment::kLaunches};
 
 [[maybe_unused]] const bool kRegistered = (kernel::cuda::registered_kernels.store(&kKernels), true);
 

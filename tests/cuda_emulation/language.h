@@ -23,6 +23,19 @@ struct Position {
 
 inline slotcon::emulation::Position threadIdx, blockIdx, blockDim, gridDim;
 
+// ---- Arithmetic ----
+
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+
+// One operation, one rounding: no compiler may make a fused multiply-add of them.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fmul_rn(float a, float b) {
+  const volatile float product = a * b;
+  return product;
+}
+
 // ---- Barriers and exchanges: each names the place it is called from ----
 
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
