@@ -1,154 +1,35 @@
 // The CUDA kernels of semantic grouping, emulated, against the reference in float64.
-#include <ATen/Context.h>
 #include <gtest/gtest.h>
-#include <slotcon/kernel/semantic_grouping/cuda.h>
-#include <slotcon/kernel/semantic_grouping/reference.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
-#include <array>
-#include <optional>
-#include <set>
-#include <string>
+#include <cmath>
+#include <utility>
 #include <vector>
 
+#include "tests/cuda/semantic_grouping_cases.h"
 #include "tests/cuda_emulation/emulated.h"
 #include "tests/cuda_emulation/schedules.h"
-#include "tests/kernel/fused.h"
-#include "tests/support/gradcheck.h"
-#include "tests/support/tolerance.h"
 
 namespace emulation = slotcon::emulation;
 namespace grouping = slotcon::kernel::semantic_grouping;
 using emulation::kSchedules;
-using emulation::Schedule;
-using slotcon::testing::as_accurate;
-using slotcon::testing::noise;
-using slotcon::testing::tolerance;
+using slotcon::testing::close;
+using slotcon::testing::within;
+using slotcon::testing::semantic_grouping::Case;
+using slotcon::testing::semantic_grouping::fused;
+using slotcon::testing::semantic_grouping::Judge;
+using slotcon::testing::semantic_grouping::kNames;
+using slotcon::testing::semantic_grouping::kTypes;
+using slotcon::testing::semantic_grouping::largest;
+using slotcon::testing::semantic_grouping::reference;
+using slotcon::testing::semantic_grouping::Results;
+using slotcon::testing::semantic_grouping::Sizes;
 
 namespace {
 
-constexpr double kTemperature = 0.07;
-constexpr double kEps = 1e-6;
-constexpr std::array<at::ScalarType, 3> kTypes{at::kFloat, at::kBFloat16, at::kHalf};
-
-struct Sizes {
-  std::int64_t images, slots, dims, positions;
-};
-
-std::ostream& operator<<(std::ostream& out, const Sizes& sizes) {
-  return out << "B " << sizes.images << " K " << sizes.slots << " D " << sizes.dims << " N "
-             << sizes.positions;
-}
-
-/// The arguments of a call and of its backward pass, in numbers that every type of the test has; an
-/// undefined gradient is not passed on.
-struct Case {
-  explicit Case(const Sizes& s, at::ScalarType t = at::kFloat)
-      : type(t),
-        features(numbers({s.images, s.dims, s.positions}, 1)),
-        prototypes(numbers({s.slots, s.dims}, 2)),
-        grad_slots(numbers({s.images, s.slots, s.dims}, 3)),
-        grad_scores(numbers({s.images, s.slots, s.positions}, 4)) {}
-
-  torch::Tensor numbers(at::IntArrayRef sizes, std::uint64_t seed) const {
-    return noise(sizes, seed).to(type).to(at::kFloat);
-  }
-
-  at::ScalarType type;
-  torch::Tensor features, prototypes, grad_slots, grad_scores;
-};
-
-/// What a pass forward and backward gives, in this order.
-using Results = std::vector<torch::Tensor>;
-constexpr const char* kNames[] = {"slots", "scores", "gradient of features",
-                                  "gradient of prototypes"};
-
-Results reference(const Case& c, at::ScalarType type) {
-  const auto features = c.features.detach().to(type).requires_grad_();
-  const auto prototypes = c.prototypes.detach().to(type).requires_grad_();
-  const auto [slots, scores] = grouping::reference(features, prototypes, kTemperature, kEps);
-  Results outputs, incoming;
-  if (c.grad_slots.defined()) {
-    outputs.push_back(slots);
-    incoming.push_back(c.grad_slots.to(type));
-  }
-  if (c.grad_scores.defined()) {
-    outputs.push_back(scores);
-    incoming.push_back(c.grad_scores.to(type));
-  }
-  const auto gradients = torch::autograd::grad(outputs, {features, prototypes}, incoming);
-  return {slots.detach(), scores.detach(), gradients[0], gradients[1]};
-}
-
 Results emulated(const Case& c, grouping::Wanted wanted = {true, true}) {
-  const auto features = c.features.to(c.type);
-  const auto forward = grouping::cuda_forward(features, c.prototypes, kTemperature, kEps);
-  grouping::Incoming incoming;
-  if (c.grad_slots.defined()) incoming.slots = c.grad_slots.to(c.type);
-  if (c.grad_scores.defined()) incoming.scores = c.grad_scores;
-  const auto [grad_features, grad_prototypes] = grouping::cuda_backward(
-      features, c.prototypes, forward, incoming, kTemperature, kEps, wanted);
-  return {forward.slots, forward.scores, grad_features, grad_prototypes};
+  return fused(c, at::kCPU, wanted);
 }
-
-double largest(const torch::Tensor& values) {
-  return values.numel() == 0 ? 0 : values.abs().max().item<double>();
-}
-
-/// A case and what is right for it.
-class Judge {
- public:
-  explicit Judge(const Case& c)
-      : case_(c), exact_(reference(c, at::kDouble)), reference_(reference(c, c.type)) {
-    for (std::size_t i = 0; i < exact_.size(); ++i) {  // float16 overflows: then there is no excuse
-      if (!reference_[i].isfinite().all().item<bool>()) reference_[i] = exact_[i];
-    }
-  }
-
-  /// The errors against float64 are at most twice those of the reference in the same type, beside a
-  /// rounding of the result, and of the terms it sums, where the reference happens to make none.
-  testing::AssertionResult as_exact_as_the_reference(const Results& results) const {
-    for (std::size_t i = 0; i < exact_.size(); ++i) {
-      const auto result =
-          as_accurate(results[i].to(at::kFloat), reference_[i], exact_[i], 2, scale_of(i));
-      if (!result) return testing::AssertionFailure() << kNames[i] << ": " << result.message();
-    }
-    return testing::AssertionSuccess();
-  }
-
- private:
-  /// In units of as_accurate(), of which float32 has one a rounding. Gradients of half types have
-  /// four: of the slopes and weights that are multiplied, of the products' sum, of the result.
-  double scale_of(std::size_t i) const {
-    const bool half = case_.type != at::kFloat;
-    const double unit = half ? tolerance(case_.type) / 2e-7 : 1;
-    if (i == 0) return unit * largest(case_.features);
-    if (i == 1) return unit;
-    return unit * (half ? 4 : 1) * (largest(exact_[i]) + largest_term());
-  }
-
-  /// The largest term that a gradient is a difference of: with one channel, say, all of the scores'
-  /// gradient cancels, and with one position all of the slots'.
-  double largest_term() const {
-    if (case_.features.numel() == 0) return 0;
-    const auto norms = case_.prototypes.norm(2, {1}).clamp_min(1e-3);
-    double term = 0;
-    if (case_.grad_scores.defined()) {
-      const auto terms = case_.grad_scores.abs();
-      term += largest(terms.sum(1) / case_.features.norm(2, {1}).clamp_min(1e-3));
-      term += largest(terms.sum(2).sum(0) / norms);
-    }
-    if (case_.grad_slots.defined()) {
-      const auto slopes = case_.grad_slots.norm(2, {2}) / kTemperature;
-      term += largest(slopes) / static_cast<double>(case_.features.size(2));
-    }
-    return term;
-  }
-
-  Case case_;
-  Results exact_, reference_;
-};
 
 testing::AssertionResult as_exact_as_the_reference(const Case& c) {
   return Judge(c).as_exact_as_the_reference(emulated(c));
@@ -178,6 +59,27 @@ TEST_F(SemanticGroupingCuda, IsAsExactAsTheReferenceAtLargeSizes) {
     for (const auto type : kTypes) {
       EXPECT_TRUE(as_exact_as_the_reference(Case(sizes, type))) << sizes << " " << type;
     }
+  }
+}
+
+TEST_F(SemanticGroupingCuda, IsAsExactAsTheReferenceAtOtherNumbers) {
+  for (const auto type : kTypes) {
+    for (const auto& [temperature, eps] :
+         {std::pair(0.025, 1e-6), std::pair(1.5, 0.25), std::pair(0.07, 0.0)}) {
+      Case c({2, 37, 40, 61}, type);
+      c.temperature = temperature;
+      c.eps = eps;
+      EXPECT_TRUE(as_exact_as_the_reference(c)) << temperature << " " << eps << " " << type;
+    }
+  }
+}
+
+TEST_F(SemanticGroupingCuda, SlotsThatWinNothingAreAsExactAsTheReference) {
+  for (const auto type : kTypes) {
+    Case c({1, 64, 128, 196}, type);
+    const auto few = c.prototypes.slice(0, 0, 4).repeat({49, 1}).t();
+    c.features = (few + 0.1 * c.features[0]).unsqueeze(0).to(type).to(at::kFloat);
+    EXPECT_TRUE(as_exact_as_the_reference(c)) << type;
   }
 }
 
@@ -224,7 +126,7 @@ TEST_F(SemanticGroupingCuda, ZeroVectorsHaveTheGradientOfTheReference) {
   EXPECT_TRUE(at::equal(results[1].select(2, 3), at::zeros({2, 5})));
   // The floor 1e-12 makes these gradients huge; the others must not be measured by them.
   const auto expect_close = [](const torch::Tensor& actual, const torch::Tensor& expected) {
-    EXPECT_TRUE(slotcon::testing::within(actual, expected, 1e-5 * largest(expected)));
+    EXPECT_TRUE(within(actual, expected, 1e-5 * largest(expected)));
   };
   EXPECT_GT(largest(results[2].select(2, 3)), 1e9);
   EXPECT_GT(largest(results[3][2]), 1e9);
@@ -242,8 +144,8 @@ TEST_F(SemanticGroupingCuda, ZeroVectorsOfHalfTypesHarmNothingElse) {
   c.features.select(2, 3).zero_();
   const auto results = emulated(c);
   const auto exact = reference(c, at::kDouble);
-  EXPECT_TRUE(slotcon::testing::within(results[0], exact[0], 2e-3 * largest(exact[0])));
-  EXPECT_TRUE(slotcon::testing::within(results[3], exact[3], 4e-3 * largest(exact[3])));
+  EXPECT_TRUE(within(results[0], exact[0], 2e-3 * largest(exact[0])));
+  EXPECT_TRUE(within(results[3], exact[3], 4e-3 * largest(exact[3])));
   EXPECT_TRUE(results[2].slice(2, 4).isfinite().all().item<bool>());
 }
 
@@ -288,7 +190,7 @@ TEST_F(SemanticGroupingCuda, EveryLayoutGivesTheSame) {
     other.grad_slots = c.grad_slots.transpose(1, 2).contiguous().transpose(1, 2);
     const auto results = emulated(other);
     for (std::size_t i = 0; i < 4; ++i) {
-      EXPECT_TRUE(slotcon::testing::close(results[i], expected[i])) << kNames[i];
+      EXPECT_TRUE(close(results[i], expected[i])) << kNames[i];
     }
     EXPECT_EQ(results[2].transpose(1, 2).is_contiguous(), features.stride(1) == 1);
   }
