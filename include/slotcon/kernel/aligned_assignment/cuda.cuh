@@ -49,7 +49,7 @@ class DistillMemory {
 
 /// kThreads for each position.
 template <int kThreads, int kWidth>
-__global__ void __launch_bounds__(kBlockThreads) distill_kernel(Distill call) {
+__global__ void __launch_bounds__(kBlockThreads, 3) distill_kernel(Distill call) {
   const auto& shape = call.shape;
   const Index positions = shape.height * shape.width, row = cuda::row_index<kThreads>();
   if (!inside(row, shape.images * positions)) return;
@@ -57,8 +57,7 @@ __global__ void __launch_bounds__(kBlockThreads) distill_kernel(Distill call) {
   const Index vectors = shape.prototypes / kWidth;
   const int member = static_cast<int>(threadIdx.x) % kThreads;
   const DistillMemory<kThreads> memory(shape.prototypes);
-  const auto student_taps =
-      pixels_of(axes_of(call.student, shape, image), position, memory.taps);
+  const auto student_taps = pixels_of(axes_of(call.student, shape, image), position, memory.taps);
   const auto teacher_taps =
       pixels_of(axes_of(call.teacher, shape, image), position, memory.taps + 2 * kMostTaps);
   const Index first = image * positions * shape.prototypes;
@@ -142,8 +141,7 @@ __global__ void __launch_bounds__(kBlockThreads) gather_kernel(Gather call) {
   const Index positions = shape.height * shape.width, row = cuda::row_index<kThreads>();
   if (!inside(row, shape.images * positions)) return;
   const Index image = row / positions;
-  auto* const memory =
-      cuda::shared_memory<Tap>() + warp_index() * (shape.height + shape.width);
+  auto* const memory = cuda::shared_memory<Tap>() + warp_index() * (shape.height + shape.width);
   const auto taps = samples_of(axes_of(call.regions, shape, image), row % positions, memory);
   const float* const slopes = call.slopes + image * positions * shape.prototypes;
   for (Index i = static_cast<int>(threadIdx.x) % kThreads; inside(i, shape.prototypes / kWidth);

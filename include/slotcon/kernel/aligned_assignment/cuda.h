@@ -54,14 +54,14 @@ inline std::pair<torch::Tensor, torch::Tensor> cuda_distill(const View& student,
   const auto losses = at::empty({rows}, maps.options());
   const auto slopes =
       with_gradient ? at::empty(student_view.scores.sizes(), maps.options()) : torch::Tensor();
-  launch(launches.distill,
-         {shape, student_view.scores.const_data_ptr<float>(),
-          teacher_view.scores.const_data_ptr<float>(), student_view.regions(),
-          teacher_view.regions(), shift.const_data_ptr<float>(),
-          static_cast<float>(1 / temperatures.student),
-          static_cast<float>(1 / temperatures.teacher),
-          static_cast<float>(1 / (temperatures.student * static_cast<double>(rows))),
-          losses.data_ptr<float>(), with_gradient ? slopes.data_ptr<float>() : nullptr});
+  launch(
+      launches.distill,
+      {shape, student_view.scores.const_data_ptr<float>(),
+       teacher_view.scores.const_data_ptr<float>(), student_view.regions(), teacher_view.regions(),
+       shift.const_data_ptr<float>(), static_cast<float>(1 / temperatures.student),
+       static_cast<float>(1 / temperatures.teacher),
+       static_cast<float>(1 / (temperatures.student * static_cast<double>(rows))),
+       losses.data_ptr<float>(), with_gradient ? slopes.data_ptr<float>() : nullptr});
   const auto loss = cuda::mean(launches.mean, launch, losses);
   if (!with_gradient) return {loss, {}};
   const auto gradient = at::empty(slopes.sizes(), maps.options());

@@ -69,9 +69,8 @@ inline torch::Tensor mean(Error (*launch_mean)(const Mean&, Stream), const Launc
                                values.options().dtype(at::kDouble));
   const auto result = at::empty({}, values.options());
   launch(launch_mean, {values.const_data_ptr<float>(), capacity,
-                       count.defined() ? count.const_data_ptr<std::int64_t>() : nullptr,
-                       static_cast<float>(scale), parts.data_ptr<double>(),
-                       result.data_ptr<float>()});
+                       count.defined() ? count.const_data_ptr<std::int64_t>() : nullptr, scale,
+                       parts.data_ptr<double>(), result.data_ptr<float>()});
   return result;
 }
 

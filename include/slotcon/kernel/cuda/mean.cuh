@@ -13,33 +13,34 @@ __device__ __forceinline__ Index counted(const std::int64_t* count, Index capaci
   return count == nullptr || *count > capacity ? capacity : *count;
 }
 
-/// The sum of values [first, last), by a block.
+/// The sum of values [first, end), by a block.
 template <class Number>
-__device__ __forceinline__ double block_sum(const Number* values, Index first, Index last) {
+__device__ __forceinline__ double block_sum(const Number* values, Index first, Index end) {
   double sum = 0;
-  for (Index i = first + threadIdx.x; inside(i, last); i += kBlockThreads) sum += values[i];
+  for (Index i = first + threadIdx.x; inside(i, end); i += kBlockThreads) sum += values[i];
   return group_sum<kBlockThreads>(sum, shared_memory<double>());
 }
 
-inline __global__ void __launch_bounds__(kBlockThreads) mean_parts_kernel(Mean call) {
+/// Stage 1, a block for each part of the values, or stage 2, a block for all parts.
+template <int kStage>
+__global__ void __launch_bounds__(kBlockThreads) mean_kernel(Mean call) {
   const Index count = counted(call.count, call.capacity);
-  const Index first = blockIdx.x * kNumbersOfPart, end = first + kNumbersOfPart;
-  const double sum = block_sum(call.values, first, end < count ? end : count);
-  if (threadIdx.x == 0) call.parts[blockIdx.x] = sum;
-}
-
-inline __global__ void __launch_bounds__(kBlockThreads) mean_kernel(Mean call) {
-  const Index count = counted(call.count, call.capacity);
-  const double sum = block_sum(call.parts, 0, divided_up(count, kNumbersOfPart));
-  if (threadIdx.x != 0) return;
-  *call.mean = count == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(count)) * call.scale;
+  if constexpr (kStage == 1) {
+    const Index first = blockIdx.x * kNumbersOfPart, end = first + kNumbersOfPart;
+    const double sum = block_sum(call.values, first, end < count ? end : count);
+    if (threadIdx.x == 0) call.parts[blockIdx.x] = sum;
+  } else {
+    const double sum = block_sum(call.parts, 0, divided_up(count, kNumbersOfPart));
+    const double mean = count == 0 ? 0.0 : sum / static_cast<double>(count) * call.scale;
+    if (threadIdx.x == 0) *call.mean = static_cast<float>(mean);
+  }
 }
 
 inline Error launch_mean(const Mean& call, Stream stream) {
   constexpr std::size_t kShared = kBlockWarps * sizeof(double);
-  const Error error = launch(mean_parts_kernel, divided_up(call.capacity, kNumbersOfPart),
+  const Error error = launch(mean_kernel<1>, divided_up(call.capacity, kNumbersOfPart),
                              kBlockThreads, kShared, stream, call);
-  return error != nullptr ? error : launch(mean_kernel, 1, kBlockThreads, kShared, stream, call);
+  return error != nullptr ? error : launch(mean_kernel<2>, 1, kBlockThreads, kShared, stream, call);
 }
 
 }  // namespace SLOTCON_VERSIONED

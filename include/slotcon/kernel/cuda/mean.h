@@ -11,10 +11,10 @@ constexpr Index kNumbersOfPart = 4096;
 
 /// mean = scale / count sum_i values_i, and 0 of none.
 struct Mean {
-  const float* values;       // [capacity]
+  const float* values;  // [capacity]
   Index capacity;
   const std::int64_t* count;  // how many of them there are; null: all
-  float scale;
+  double scale;
   double* parts;  // [divided_up(capacity, kNumbersOfPart)], to work with
   float* mean;    // [1]
 };
