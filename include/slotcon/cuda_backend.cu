@@ -3,13 +3,15 @@
 
 #include <slotcon/kernel/aligned_assignment/cuda.cuh>
 #include <slotcon/kernel/semantic_grouping/cuda.cuh>
+#include <slotcon/kernel/slot_info_nce/cuda.cuh>
 
 namespace {
 
 namespace kernel = slotcon::kernel;
 
 constexpr kernel::cuda::Kernels kKernels{kernel::semantic_grouping::kLaunches,
-                                         kernel::aligned_assignment::kLaunches};
+                                         kernel::aligned_assignment::kLaunches,
+                                         kernel::slot_info_nce::kLaunches};
 
 [[maybe_unused]] const bool kRegistered = (kernel::cuda::registered_kernels.store(&kKernels), true);
 

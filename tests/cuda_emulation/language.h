@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "block.h"
+#include "numbers.h"
 
 #define __global__
 #define __device__
@@ -25,6 +26,8 @@ inline slotcon::emulation::Position threadIdx, blockIdx, blockDim, gridDim;
 
 // ---- Arithmetic ----
 
+inline float __uint_as_float(unsigned bits) { return slotcon::emulation::float_of(bits); }
+inline unsigned __float_as_uint(float value) { return slotcon::emulation::bits_of(value); }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 
 // One operation, one rounding: no compiler may make a fused multiply-add of them.

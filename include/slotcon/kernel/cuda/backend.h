@@ -4,6 +4,7 @@
 #include <slotcon/kernel/aligned_assignment/cuda_launches.h>
 #include <slotcon/kernel/cuda/types.h>
 #include <slotcon/kernel/semantic_grouping/cuda_launches.h>
+#include <slotcon/kernel/slot_info_nce/cuda_launches.h>
 
 #include <atomic>
 
@@ -14,6 +15,7 @@ inline namespace SLOTCON_VERSIONED {
 struct Kernels {
   semantic_grouping::Launches semantic_grouping;
   aligned_assignment::Launches aligned_assignment;
+  slot_info_nce::Launches slot_info_nce;
 };
 
 /// Filled by cuda_backend.cu before main() in a program that links slotcon::cuda, else null.
