@@ -39,7 +39,7 @@ inline slotcon::Grouping semantic_grouping(const torch::Tensor& features,
   const auto assignment =
       at::softmax(scores / kTeacherTemperature, 1, slotcon::compute_type(type, "softmax")) + 1e-6;
   const auto weights = assignment / assignment.sum({2, 3}, /*keepdim=*/true);
-  return {at::einsum("bdhw,bkhw->bkd", {features, weights.to(type)}), scores};
+  return {at::einsum("bdhw,bkhw->bkd", {features, weights.to(type)}), scores, {}};
 }
 
 /// RoIAlign of all maps, then image by image the mirror image where flipped.

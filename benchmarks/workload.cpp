@@ -8,7 +8,7 @@
 #include <sstream>
 #include <utility>
 
-#include "benchmarks/peak_memory.h"
+#include "tests/support/peak_memory.h"
 
 namespace bench {
 namespace {
@@ -53,7 +53,7 @@ Facts examine(Workload& workload, const Call& call, bool has_results) {
   Facts facts;
   const auto results = call();
   facts.bytes = bytes_of(workload.inputs()) + bytes_of(results);
-  facts.peak_bytes = static_cast<double>(peak_memory_growth([&] { call(); }));
+  facts.peak_bytes = static_cast<double>(slotcon::testing::memory_growth([&] { call(); }).peak);
   if (!has_results) return facts;
   facts.error = largest_error(results, workload.expected());
   if (!(facts.error <= workload.description.tolerance)) {

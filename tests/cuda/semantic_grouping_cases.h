@@ -51,15 +51,16 @@ struct Case {
   double temperature = 0.07, eps = 1e-6;
 };
 
-/// What a pass forward and backward gives, in this order.
+/// What a pass forward and backward gives, in this order; presence is that of its own scores.
 using Results = std::vector<torch::Tensor>;
 constexpr const char* kNames[] = {"slots", "scores", "gradient of features",
-                                  "gradient of prototypes"};
+                                  "gradient of prototypes", "presence"};
 
 inline Results reference(const Case& c, at::ScalarType type) {
   const auto features = c.features.detach().to(type).requires_grad_();
   const auto prototypes = c.prototypes.detach().to(type).requires_grad_();
-  const auto [slots, scores] = grouping::reference(features, prototypes, c.temperature, c.eps);
+  const auto [slots, scores, present] =
+      grouping::reference(features, prototypes, c.temperature, c.eps);
   Results outputs, incoming;
   if (c.grad_slots.defined()) {
     outputs.push_back(slots);
@@ -83,7 +84,7 @@ inline Results fused(const Case& c, c10::Device device, grouping::Wanted wanted 
   if (c.grad_scores.defined()) incoming.scores = c.grad_scores.to(device);
   const auto [grad_features, grad_prototypes] = grouping::cuda_backward(
       features, prototypes, forward, incoming, c.temperature, c.eps, wanted);
-  return {forward.slots, forward.scores, grad_features, grad_prototypes};
+  return {forward.slots, forward.scores, grad_features, grad_prototypes, forward.present};
 }
 
 inline double largest(const torch::Tensor& values) {
@@ -107,6 +108,9 @@ class Judge {
       const auto result =
           as_accurate(results[i].cpu().to(at::kFloat), reference_[i], exact_[i], 2, scale_of(i));
       if (!result) return ::testing::AssertionFailure() << kNames[i] << ": " << result.message();
+    }
+    if (!at::equal(results[4], grouping::present(results[1]))) {
+      return ::testing::AssertionFailure() << "presence";
     }
     return ::testing::AssertionSuccess();
   }

@@ -2,10 +2,17 @@
 #pragma once
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <functional>
 
+#include "tests/cuda_emulation/fiber.h"
 #include "tests/cuda_emulation/schedules.h"
 
 namespace slotcon::emulation {
@@ -35,5 +42,33 @@ inline void expect_every_planted_bug_is_found(const std::function<bool()>& all_r
   EXPECT_FALSE(sites.empty());
   for (const auto& site : sites) EXPECT_TRUE(found(site)) << "a bug is not found: " << site;
 }
+
+#if defined(SLOTCON_EMULATION_ASAN)
+/// Whether `work` says yes, in a process of its own that AddressSanitizer may stop.
+inline bool says_yes_apart(const std::function<bool()>& work) {
+  const auto child = ::fork();
+  if (child == 0) {
+    if (std::freopen("/dev/null", "w", stderr) == nullptr) std::_Exit(1);
+    std::_Exit(work() ? 0 : 1);
+  }
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/// Lets one more in at each bound: either something is not right then, or AddressSanitizer sees
+/// what lies beyond the end of an array.
+inline void expect_every_overrun_is_found(const std::function<bool()>& all_right) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // the others of this process would not be there in its copies
+  EXPECT_TRUE(says_yes_apart(all_right));
+  for (const auto& site : sites_of([&] { EXPECT_TRUE(all_right()); })) {
+    if (std::strcmp(site.call, "inside") != 0) continue;
+    const With broken(Schedule::kForward, site, +1);
+    EXPECT_FALSE(says_yes_apart(all_right)) << "an overrun is not found: " << site;
+  }
+  at::set_num_threads(threads);
+}
+#endif
 
 }  // namespace slotcon::emulation

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -158,7 +159,25 @@ TEST_F(SemanticGroupingCuda, NothingGivesZeros) {
       EXPECT_EQ(results[1].sizes(), c.grad_scores.sizes());
       EXPECT_EQ(results[2].sizes(), c.features.sizes());
       EXPECT_TRUE(at::equal(results[3], at::zeros_like(c.prototypes))) << sizes;
+      EXPECT_FALSE(results[4].any().item<bool>()) << sizes;
     }
+  }
+}
+
+TEST_F(SemanticGroupingCuda, TheFirstOfEqualScoresWinsAndNotANumberAboveAll) {
+  for (const auto slots : {36, 1030}) {
+    Case c({3, slots, 7, 9});
+    c.prototypes.slice(0, slots / 2) = c.prototypes.slice(0, 0, slots - slots / 2);  // each twice
+    c.features[1].select(1, 3).zero_();  // all scores equal
+    c.prototypes[slots / 2 - 3][4] = std::nan("");
+    const auto results = emulated(c);
+    EXPECT_TRUE(at::equal(results[4], grouping::present(results[1])));
+    EXPECT_TRUE(results[4].sum(1).eq(1).all().item<bool>());
+    c.prototypes[slots / 2 - 3][4] = 0;
+    const auto numbers = emulated(c);
+    EXPECT_TRUE(at::equal(numbers[4], grouping::present(numbers[1])));
+    EXPECT_FALSE(numbers[4].slice(1, slots / 2).any().item<bool>());
+    EXPECT_TRUE(numbers[4][1][0].item<bool>());
   }
 }
 
@@ -206,7 +225,7 @@ TEST_F(SemanticGroupingCuda, EveryScheduleGivesTheSameBits) {
       for (const auto schedule : kSchedules) {
         const emulation::With order(schedule);
         const auto results = emulated(c);
-        for (std::size_t i = 0; i < 4; ++i) {
+        for (std::size_t i = 0; i < results.size(); ++i) {
           EXPECT_TRUE(at::equal(results[i], expected[i])) << kNames[i] << " " << schedule;
         }
       }
@@ -214,7 +233,10 @@ TEST_F(SemanticGroupingCuda, EveryScheduleGivesTheSameBits) {
   }
 }
 
-TEST_F(SemanticGroupingCuda, EveryPlantedBugIsFound) {
+namespace {
+
+/// Whether a few cases, which between them come by every line of the kernels, are right.
+std::function<bool()> all_right() {
   std::vector<Case> cases;
   for (const auto& sizes : {Sizes{2, 36, 39, 61}, Sizes{1, 1026, 20, 33}}) {
     cases.emplace_back(sizes);
@@ -222,13 +244,22 @@ TEST_F(SemanticGroupingCuda, EveryPlantedBugIsFound) {
     auto& features = cases.back().features;
     features = features.transpose(1, 2).contiguous().transpose(1, 2);
   }
-  std::vector<Judge> judges(cases.begin(), cases.end());
-  const auto all_right = [&] {
+  return [cases, judges = std::vector<Judge>(cases.begin(), cases.end())] {
     for (std::size_t i = 0; i < cases.size(); ++i) {
       if (!judges[i].as_exact_as_the_reference(emulated(cases[i]))) return false;
     }
     return true;
   };
-  ASSERT_TRUE(all_right());
-  emulation::expect_every_planted_bug_is_found(all_right);
 }
+
+}  // namespace
+
+TEST_F(SemanticGroupingCuda, EveryPlantedBugIsFound) {
+  emulation::expect_every_planted_bug_is_found(all_right());
+}
+
+#if defined(SLOTCON_EMULATION_ASAN)
+TEST_F(SemanticGroupingCuda, EveryOverrunIsFound) {
+  emulation::expect_every_overrun_is_found(all_right());
+}
+#endif

@@ -47,7 +47,8 @@ struct Site {
 struct Settings {
   Schedule schedule = Schedule::kForward;
   std::uint64_t seed = 1;             ///< of the random schedule
-  std::optional<Site> broken;         ///< the call there does nothing, or is one too few
+  std::optional<Site> broken;         ///< the call there does nothing, or a bound is off by one
+  int off_by = -1;                    ///< the bound that is broken
   std::set<Site>* visited = nullptr;  ///< if not null, collects the sites that kernels come by
 };
 
@@ -68,8 +69,9 @@ class With {
  public:
   explicit With(const Settings& wanted) : before_(settings()) { settings() = wanted; }
   explicit With(Schedule schedule, std::uint64_t seed = 1)
-      : With(Settings{schedule, seed, std::nullopt, nullptr}) {}
-  With(Schedule schedule, const Site& broken) : With(Settings{schedule, 1, broken, nullptr}) {}
+      : With(Settings{schedule, seed, std::nullopt, -1, nullptr}) {}
+  With(Schedule schedule, const Site& broken, int off_by = -1)
+      : With(Settings{schedule, 1, broken, off_by, nullptr}) {}
   ~With() { settings() = before_; }
   With(const With&) = delete;
   With& operator=(const With&) = delete;

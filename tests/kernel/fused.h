@@ -1,6 +1,7 @@
 // What the tests of the fused kernels share: instruction sets to force and the rule of accuracy.
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <slotcon/kernel/cpu/instruction_set.h>
 #include <torch/types.h>
@@ -8,6 +9,18 @@
 #include <vector>
 
 namespace slotcon::testing {
+
+/// So many threads for the life of the object.
+class Threads {
+ public:
+  explicit Threads(int count) { at::set_num_threads(count); }
+  ~Threads() { at::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  const int before_ = at::get_num_threads();
+};
 
 /// Every instruction set of this processor.
 inline std::vector<kernel::cpu::InstructionSet> instruction_sets() {

@@ -65,7 +65,7 @@ Tensors run(Implementation implementation, const Case& c, at::ScalarType type = 
             double temperature = kTemperature, double eps = kEps) {
   const auto features = c.features.detach().to(type).requires_grad_();
   const auto prototypes = c.prototypes.detach().to(type).requires_grad_();
-  const auto [slots, scores] = implementation(features, prototypes, temperature, eps);
+  const auto [slots, scores, present] = implementation(features, prototypes, temperature, eps);
   Tensors outputs, incoming;
   if (c.grad_slots.defined()) {
     outputs.push_back(slots);
@@ -198,7 +198,8 @@ TEST_P(SemanticGroupingKernel, OneInputWithGradientGetsTheSame) {
   for (const bool by_features : {true, false}) {
     const auto features = c.features.clone().requires_grad_(by_features);
     const auto prototypes = c.prototypes.clone().requires_grad_(!by_features);
-    const auto [slots, scores] = grouping::fused(features, prototypes, kTemperature, kEps);
+    const auto [slots, scores, present] = grouping::fused(features, prototypes, kTemperature, kEps);
+    EXPECT_FALSE(present.requires_grad());
     torch::autograd::backward({slots, scores}, {c.grad_slots, c.grad_scores});
     EXPECT_TRUE(at::equal(by_features ? features.grad() : prototypes.grad(),
                           expected[by_features ? 2 : 3]));
@@ -210,7 +211,7 @@ TEST_P(SemanticGroupingKernel, WithoutGradientTheResultsAreTheSame) {
   const Case c({2, 37, 40, 61});
   const auto expected = run(&grouping::fused, c);
   const torch::NoGradGuard no_grad;
-  const auto [slots, scores] =
+  const auto [slots, scores, present] =
       grouping::fused(c.features.requires_grad_(), c.prototypes, kTemperature, kEps);
   EXPECT_TRUE(at::equal(slots, expected[0]) && at::equal(scores, expected[1]));
   EXPECT_FALSE(slots.requires_grad() || scores.requires_grad());
@@ -305,15 +306,83 @@ TEST_P(SemanticGroupingKernel, GradientOfChannelsLastIsChannelsLast) {
   EXPECT_TRUE(gradient.is_contiguous(torch::MemoryFormat::ChannelsLast));
 }
 
-TEST_P(SemanticGroupingKernel, HalfTypesAreThoseOfFloat32) {
-  const auto prototypes = floats({6, 16}, 2);
-  const auto options = SemanticGroupingOptions().backend(Backend::kFused);
-  for (const auto type : {torch::kHalf, torch::kBFloat16}) {
-    const auto features = floats({2, 16, 25}, 1).to(type);
-    const auto half = semantic_grouping(features, prototypes, options);
-    const auto full = semantic_grouping(features.to(torch::kFloat), prototypes, options);
-    EXPECT_TRUE(at::equal(half.slots, full.slots.to(type)));
-    EXPECT_TRUE(at::equal(half.scores, full.scores));
+TEST_P(SemanticGroupingKernel, ScoresLieInMemoryByPosition) {
+  const auto features = floats({2, 16, 5, 6}, 1);
+  const auto result = semantic_grouping(features, floats({7, 16}, 2),
+                                        SemanticGroupingOptions().backend(Backend::kFused));
+  EXPECT_TRUE(result.scores.is_contiguous(torch::MemoryFormat::ChannelsLast));
+}
+
+/// Slots, scores and gradients of features in `type` and prototypes in float32.
+Tensors run_half(const Case& c, at::ScalarType type) {
+  const auto features = c.features.to(type).requires_grad_();
+  const auto prototypes = c.prototypes.detach().requires_grad_();
+  const auto [slots, scores, present] = grouping::fused(features, prototypes, kTemperature, kEps);
+  const auto gradients = torch::autograd::grad({slots, scores}, {features, prototypes},
+                                               {c.grad_slots.to(type), c.grad_scores});
+  return {slots.detach(), scores.detach(), gradients[0], gradients[1]};
+}
+
+TEST_P(SemanticGroupingKernel, Float16IsThatOfFloat32) {
+  for (const auto& sizes : {Sizes{2, 37, 40, 61}, Sizes{1, 300, 33, 300}, Sizes{3, 5, 7, 9}}) {
+    Case c(sizes);
+    c.features = c.features.to(torch::kHalf).to(torch::kFloat);
+    c.grad_slots = c.grad_slots.to(torch::kHalf).to(torch::kFloat);
+    const auto half = run_half(c, torch::kHalf);
+    const auto full = run(&grouping::fused, c);
+    EXPECT_TRUE(at::equal(half[0], full[0].to(torch::kHalf))) << sizes;
+    EXPECT_TRUE(at::equal(half[1], full[1])) << sizes;
+    // its slots, rounded, are what the backward pass starts from
+    EXPECT_EQ(half[2].scalar_type(), torch::kHalf);
+    EXPECT_TRUE(within(half[2], full[2], 2e-3 * largest(full[2]))) << sizes;
+    EXPECT_TRUE(within(half[3], full[3], 2e-3 * largest(full[3]))) << sizes;
+  }
+}
+
+TEST_P(SemanticGroupingKernel, BFloat16IsMoreExactThanLibTorchOperationsInIt) {
+  for (const auto& sizes : {Sizes{2, 37, 40, 61}, Sizes{1, 300, 33, 300}, Sizes{3, 5, 7, 9},
+                            Sizes{2, 256, 256, 49}, Sizes{1, 450, 255, 197}}) {
+    Case c(sizes);
+    c.features = c.features.to(torch::kBFloat16).to(torch::kFloat);
+    c.grad_slots = c.grad_slots.to(torch::kBFloat16).to(torch::kFloat);
+    const auto exact = run(&grouping::reference, c, torch::kDouble);
+    const auto plain = run(&grouping::reference, c, torch::kBFloat16);
+    const auto fused = run_half(c, torch::kBFloat16);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const auto error = [&](const torch::Tensor& actual) {
+        return (actual.to(torch::kDouble) - exact[i]).norm().item<double>();
+      };
+      EXPECT_LT(error(fused[i]), error(plain[i])) << sizes << " " << i;
+      const bool is_float = i == 1 || i == 3;
+      EXPECT_EQ(fused[i].scalar_type(), is_float ? torch::kFloat : torch::kBFloat16);
+    }
+  }
+}
+
+// ---- Presence ----
+
+TEST_P(SemanticGroupingKernel, PresentIsWhatWinsAPosition) {
+  for (const auto& sizes : {Sizes{3, 37, 40, 61}, Sizes{1, 300, 8, 7}, Sizes{2, 1, 3, 4},
+                            Sizes{1, 16, 5, 300}, Sizes{2, 4, 4, 0}}) {
+    const Case c(sizes);
+    const auto [slots, scores, present] =
+        grouping::fused(c.features, c.prototypes, kTemperature, kEps);
+    if (sizes.positions > 0) {
+      EXPECT_TRUE(at::equal(present, grouping::present(scores))) << sizes;
+    } else {
+      EXPECT_FALSE(present.any().item<bool>());
+    }
+  }
+}
+
+TEST_P(SemanticGroupingKernel, TiesGoToTheLowestAlsoAmongNegativeScores) {
+  const auto features = torch::ones({1, 3, 2});
+  for (const std::int64_t winner : {0, 5, 18}) {
+    const auto prototypes = -torch::ones({21, 3});
+    prototypes.slice(0, winner).select(1, 2).fill_(-0.2);  // -0.89, after scores of -1
+    const auto [slots, scores, present] = grouping::fused(features, prototypes, kTemperature, kEps);
+    ASSERT_LT(scores.max().item<float>(), 0);
+    EXPECT_TRUE(at::equal(present[0].nonzero().flatten(), torch::tensor({winner}))) << winner;
   }
 }
 
@@ -378,7 +447,8 @@ TEST(SemanticGroupingChoice, AutoTakesTheKernelWhereItCan) {
     return semantic_grouping(c.features, c.prototypes,
                              SemanticGroupingOptions().temperature(temperature).backend(backend));
   };
-  const auto [slots, scores] = grouping::fused(c.features, c.prototypes, kTemperature, kEps);
+  const auto [slots, scores, present] =
+      grouping::fused(c.features, c.prototypes, kTemperature, kEps);
   EXPECT_TRUE(at::equal(by(Backend::kAuto, 0.07).slots, slots));
   EXPECT_TRUE(at::equal(by(Backend::kFused, 0.07).slots, slots));
   EXPECT_FALSE(at::equal(by(Backend::kReference, 0.07).slots, slots));

@@ -1,3 +1,4 @@
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <slotcon/loss/slot_info_nce.h>
@@ -9,6 +10,7 @@
 #include "tests/kernel/fused.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/peak_memory.h"
 #include "tests/support/tolerance.h"
 
 using slotcon::Backend;
@@ -17,9 +19,12 @@ using slotcon::functional::info_nce;
 using slotcon::kernel::slot_info_nce::choose;
 using slotcon::testing::as_accurate;
 using slotcon::testing::close;
+using slotcon::testing::floats;
 using slotcon::testing::Forced;
 using slotcon::testing::instruction_sets;
-using slotcon::testing::noise;
+using slotcon::testing::memory_growth;
+using slotcon::testing::Threads;
+using torch::autograd::grad;
 
 namespace {
 
@@ -35,12 +40,11 @@ struct Result {
 
 /// Queries near their positives, as trained ones are, at least where `correlated`.
 Problem problem(std::int64_t n, std::int64_t m, std::int64_t dim, bool correlated = true) {
-  const auto keys = noise({m, dim}, 2);
+  const auto keys = floats({m, dim}, 2);
   const auto positive =
       at::randint(m, {n}, at::make_generator<at::CPUGeneratorImpl>(3), torch::kLong);
   const auto near = keys.index_select(0, positive);
-  const auto queries = correlated ? near + noise({n, dim}, 1) : noise({n, dim}, 1);
-  return {queries.to(torch::kFloat), keys.to(torch::kFloat), positive};
+  return {correlated ? near + floats({n, dim}, 1) : floats({n, dim}, 1), keys, positive};
 }
 
 Result run(const Problem& problem, Backend backend, at::ScalarType type = torch::kFloat,
@@ -141,7 +145,7 @@ TEST(FusedSlotInfoNCE, KeysAndQueriesTakeAGradientOrNot) {
 
   const auto keys = some.keys.clone().requires_grad_();
   const auto loss = info_nce(some.queries, keys, some.positive, fused_options());
-  EXPECT_TRUE(at::equal(torch::autograd::grad({3 * loss}, {keys})[0], both.by_keys));
+  EXPECT_TRUE(at::equal(grad({3 * loss}, {keys})[0], both.by_keys));
   const torch::NoGradGuard no_grad;
   const auto value = info_nce(some.queries, keys, some.positive, fused_options());
   EXPECT_TRUE(at::equal(value, both.loss));
@@ -150,16 +154,14 @@ TEST(FusedSlotInfoNCE, KeysAndQueriesTakeAGradientOrNot) {
 
 TEST(FusedSlotInfoNCE, ResultDoesNotDependOnTheRunOrTheThreads) {
   const auto some = problem(700, 300, 33);
-  const auto threads = at::get_num_threads();
   const auto first = run(some, Backend::kFused);
-  for (const int count : {1, 2, 3, threads}) {
-    at::set_num_threads(count);
+  for (const int count : {1, 2, 3}) {
+    const Threads threads(count);
     const auto again = run(some, Backend::kFused);
     EXPECT_TRUE(at::equal(again.loss, first.loss)) << count;
     EXPECT_TRUE(at::equal(again.by_queries, first.by_queries)) << count;
     EXPECT_TRUE(at::equal(again.by_keys, first.by_keys)) << count;
   }
-  at::set_num_threads(threads);
 }
 
 TEST(FusedSlotInfoNCE, HalfTypesAreComputedInFloat32) {
@@ -195,19 +197,58 @@ TEST(FusedSlotInfoNCE, NoQueryIsZeroWithAValidGraph) {
   EXPECT_EQ(queries.grad().sizes(), queries.sizes());
 }
 
+// ---- Memory ----
+
+TEST(FusedSlotInfoNCE, NeedsTheGradientsAndAFewNumbersARow) {
+  constexpr std::int64_t kQueries = 300, kKeys = 1000, kDim = 64;
+  const auto some = problem(kQueries, kKeys, kDim);
+  const auto queries = some.queries.clone().requires_grad_();
+  const auto keys = some.keys.clone().requires_grad_();
+  const auto info_nce_by = [&](const torch::Tensor& by_keys) {
+    return info_nce(queries, by_keys, some.positive, fused_options());
+  };
+  const std::int64_t of_rows = 32 * (kQueries + kKeys);
+  const auto bytes = [](const torch::Tensor& tensor) {
+    return static_cast<std::int64_t>(tensor.nbytes());
+  };
+
+  // The gradient by the queries is computed with the loss and scaled into another tensor.
+  const auto by_queries = memory_growth([&] { grad({info_nce_by(some.keys)}, {queries}); });
+  EXPECT_LE(by_queries.peak, 2 * bytes(queries) + of_rows);
+  const auto by_both = memory_growth([&] { grad({info_nce_by(keys)}, {queries, keys}); });
+  EXPECT_LE(by_both.peak, 2 * bytes(queries) + bytes(keys) + of_rows);
+  const torch::NoGradGuard no_grad;
+  EXPECT_LE(memory_growth([&] { info_nce_by(keys); }).peak, of_rows);
+}
+
+TEST(FusedSlotInfoNCE, HoldsNoMemoryAfterTheBackwardPass) {
+  const auto some = problem(30, 50, 16);
+  const auto queries = some.queries.clone().requires_grad_();
+  const auto keys = some.keys.clone().requires_grad_();
+  torch::Tensor loss;
+  const auto growth = memory_growth([&] {
+    loss = info_nce(queries, keys, some.positive, fused_options());
+    grad({loss}, {queries, keys});
+  });
+  EXPECT_EQ(growth.kept, static_cast<std::int64_t>(loss.nbytes()));
+}
+
 // ---- What it refuses ----
 
-TEST(FusedSlotInfoNCE, SecondDerivativeNamesTheReference) {
+TEST(FusedSlotInfoNCE, SecondDerivativeByAnythingNamesTheReference) {
   const auto some = problem(3, 5, 4);
-  for (const bool by_keys : {false, true}) {
-    const auto queries = some.queries.clone().requires_grad_(!by_keys);
-    const auto keys = some.keys.clone().requires_grad_(by_keys);
-    const auto loss = info_nce(queries, keys, some.positive, fused_options());
-    const auto input = by_keys ? keys : queries;
-    const auto gradient = torch::autograd::grad({loss}, {input}, {}, /*retain_graph=*/true,
-                                                /*create_graph=*/true)[0];
-    EXPECT_EQ(error_text<c10::NotImplementedError>([&] { gradient.square().sum().backward(); }),
-              "info_nce: double backward needs Backend::kReference");
+  const auto queries = some.queries.clone().requires_grad_();
+  const auto keys = some.keys.clone().requires_grad_();
+  const auto incoming = torch::ones({}).requires_grad_();
+  const auto loss = info_nce(queries, keys, some.positive, fused_options());
+  for (const auto& first : {queries, keys}) {
+    const auto gradient =
+        grad({loss}, {first}, {incoming}, /*retain_graph=*/true, /*create_graph=*/true)[0];
+    for (const auto& second : {queries, keys, incoming}) {
+      EXPECT_EQ(error_text<c10::NotImplementedError>(
+                    [&] { grad({gradient.square().sum()}, {second}, {}, /*retain_graph=*/true); }),
+                "info_nce: double backward needs Backend::kReference");
+    }
   }
 }
 

@@ -10,8 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/boxes.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/noise.h"
 #include "tests/support/tolerance.h"
 
 using slotcon::Backend;
@@ -19,10 +21,14 @@ using slotcon::InverseAugmentation;
 using slotcon::InverseAugmentationOptions;
 using slotcon::functional::inverse_augment;
 using slotcon::testing::Autocast;
+using slotcon::testing::box;
 using slotcon::testing::close;
+using slotcon::testing::flags;
+using slotcon::testing::floats;
 using slotcon::testing::gradcheck;
 using slotcon::testing::gradgradcheck;
 using slotcon::testing::noise;
+using slotcon::testing::random_boxes;
 using slotcon::testing::Tensors;
 
 namespace {
@@ -81,24 +87,6 @@ torch::Tensor aligned_by_loops(const torch::Tensor& maps, const torch::Tensor& b
     }
   }
   return result;
-}
-
-/// Boxes [count,4] within the view, of any width and height.
-torch::Tensor random_boxes(std::int64_t count, std::uint64_t seed) {
-  const auto corners = at::sigmoid(noise({count, 2, 2}, seed));  // [B, corner, axis]
-  return at::cat({at::amin(corners, 1), at::amax(corners, 1)}, 1).to(torch::kFloat);
-}
-
-torch::Tensor box(double x1, double y1, double x2, double y2) {
-  return torch::tensor({{x1, y1, x2, y2}}, torch::kFloat);
-}
-
-torch::Tensor flags(std::vector<std::uint8_t> values) {
-  return torch::tensor(values).to(torch::kBool);
-}
-
-torch::Tensor floats(at::IntArrayRef sizes, std::uint64_t seed) {
-  return noise(sizes, seed).to(torch::kFloat);
 }
 
 torch::Tensor not_flipped() { return flags({0}); }
@@ -345,14 +333,16 @@ TEST(InverseAugment, AutocastChangesNothing) {
 
 // ---- Backends and errors ----
 
-TEST(InverseAugment, AutoIsTheReferenceWhereNothingIsFused) {
-  const auto by = [](Backend backend) {
-    return inverse_augment(floats({1, 3, 7, 7}, 2), box(0.1, 0.2, 0.8, 0.9), is_flipped(),
+TEST(InverseAugment, AutoIsFusedInFloat32AndTheReferenceInFloat64) {
+  const auto by = [](Backend backend, at::ScalarType type) {
+    return inverse_augment(noise({1, 3, 7, 7}, 2).to(type), box(0.1, 0.2, 0.8, 0.9), is_flipped(),
                            InverseAugmentationOptions().backend(backend));
   };
-  EXPECT_TRUE(at::equal(by(Backend::kAuto), by(Backend::kReference)));
-  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused); }),
-            "inverse_augment: Backend::kFused is unavailable: no kernel for Float on cpu");
+  EXPECT_TRUE(at::equal(by(Backend::kAuto, torch::kFloat), by(Backend::kFused, torch::kFloat)));
+  EXPECT_TRUE(
+      at::equal(by(Backend::kAuto, torch::kDouble), by(Backend::kReference, torch::kDouble)));
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused, torch::kDouble); }),
+            "inverse_augment: Backend::kFused is unavailable: no kernel for Double on cpu");
 }
 
 TEST(InverseAugment, SaysWhatDoesNotFit) {

@@ -410,14 +410,16 @@ TEST(AssignmentCrossEntropy, AutocastChangesNothing) {
       at::equal(assignment_cross_entropy(student, teacher, torch::zeros({1, 5})), expected));
 }
 
-TEST(AssignmentCrossEntropy, AutoIsTheReferenceWhereNothingIsFused) {
-  const auto by = [](Backend backend) {
-    return assignment_cross_entropy(floats({2, 5, 7}, 1), floats({2, 5, 7}, 2),
+TEST(AssignmentCrossEntropy, AutoIsFusedInFloat32AndTheReferenceInFloat64) {
+  const auto by = [](Backend backend, at::ScalarType type) {
+    return assignment_cross_entropy(cosines({2, 5, 7}, 1).to(type), cosines({2, 5, 7}, 2).to(type),
                                     torch::zeros({1, 5}), AssignmentOptions().backend(backend));
   };
-  EXPECT_TRUE(at::equal(by(Backend::kAuto), by(Backend::kReference)));
-  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused); }),
-            "soft_cross_entropy: Backend::kFused is unavailable: no kernel for Float on cpu");
+  EXPECT_TRUE(at::equal(by(Backend::kAuto, torch::kFloat), by(Backend::kFused, torch::kFloat)));
+  EXPECT_TRUE(
+      at::equal(by(Backend::kAuto, torch::kDouble), by(Backend::kReference, torch::kDouble)));
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { by(Backend::kFused, torch::kDouble); }),
+            "soft_cross_entropy: Backend::kFused is unavailable: no kernel for Double on cpu");
 }
 
 TEST(SoftCrossEntropy, SaysWhatDoesNotFit) {

@@ -66,7 +66,7 @@ Grouping grouping_by_loops(const torch::Tensor& features, const torch::Tensor& p
       for (std::int64_t d = 0; d < dims; ++d) pooled[b][k][d] /= total[static_cast<std::size_t>(k)];
     }
   }
-  return {pooled64, scores64};
+  return {pooled64, scores64, {}};
 }
 
 testing::AssertionResult matches_loops(const Grouping& grouping, const torch::Tensor& features,
@@ -357,35 +357,45 @@ TEST(SemanticGrouping, GradientReachesEveryLayout) {
 
 // ---- Types ----
 
+/// Half types and the backends that compute them in float32; the fused kernel rounds what it
+/// multiplies to bfloat16 where the processor does (tests/kernel/semantic_grouping_test.cpp).
+const std::pair<at::ScalarType, slotcon::Backend> kComputedInFloat32[] = {
+    {torch::kHalf, slotcon::Backend::kReference},
+    {torch::kHalf, slotcon::Backend::kFused},
+    {torch::kBFloat16, slotcon::Backend::kReference}};
+
 TEST(SemanticGrouping, HalfTypesAreComputedInFloat32) {
   const auto prototypes = floats({6, 16}, 2);
-  for (const auto type : {torch::kHalf, torch::kBFloat16}) {
+  for (const auto& [type, backend] : kComputedInFloat32) {
+    const auto options = SemanticGroupingOptions().backend(backend);
     const auto features = noise({2, 16, 25}, 1).to(type);
-    const auto grouping = semantic_grouping(features, prototypes);
+    const auto grouping = semantic_grouping(features, prototypes, options);
     EXPECT_EQ(grouping.slots.scalar_type(), type);
     EXPECT_EQ(grouping.scores.scalar_type(), torch::kFloat);
-    EXPECT_TRUE(matches_loops(grouping, features, prototypes)) << type;
-    EXPECT_TRUE(matches_loops(semantic_grouping(features, prototypes.to(type)), features,
-                              prototypes.to(type)))
-        << type;
+    EXPECT_TRUE(matches_loops(grouping, features, prototypes)) << type << " " << backend;
+    const auto half = prototypes.to(type);
+    EXPECT_TRUE(matches_loops(semantic_grouping(features, half, options), features, half))
+        << type << " " << backend;
   }
 }
 
 TEST(SemanticGrouping, HalfGradientsAreThoseOfFloat64) {
   const auto prototypes = noise({6, 16}, 2);
-  const auto gradients = [&](const torch::Tensor& features, at::ScalarType type) {
+  const auto gradients = [&](const torch::Tensor& features, at::ScalarType type,
+                             slotcon::Backend backend) {
     const auto x = features.detach().clone().requires_grad_();
     const auto p = prototypes.to(type, /*non_blocking=*/false, /*copy=*/true).requires_grad_();
-    const auto grouping = semantic_grouping(x, p);
+    const auto grouping = semantic_grouping(x, p, SemanticGroupingOptions().backend(backend));
     (grouping.scores * noise(grouping.scores.sizes(), 3).to(type)).sum().backward();
     return std::pair(x.grad(), p.grad());
   };
-  for (const auto type : {torch::kHalf, torch::kBFloat16}) {
+  for (const auto& [type, backend] : kComputedInFloat32) {
     const auto features = noise({2, 16, 25}, 1).to(type);
-    const auto [by_features, by_prototypes] = gradients(features, torch::kFloat);
-    const auto [features64, prototypes64] = gradients(features.to(torch::kDouble), torch::kDouble);
-    EXPECT_TRUE(close(by_features, features64)) << type;
-    EXPECT_TRUE(close(by_prototypes, prototypes64)) << type;
+    const auto [by_features, by_prototypes] = gradients(features, torch::kFloat, backend);
+    const auto [features64, prototypes64] =
+        gradients(features.to(torch::kDouble), torch::kDouble, slotcon::Backend::kReference);
+    EXPECT_TRUE(close(by_features, features64)) << type << " " << backend;
+    EXPECT_TRUE(close(by_prototypes, prototypes64)) << type << " " << backend;
   }
 }
 

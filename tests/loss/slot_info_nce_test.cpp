@@ -15,6 +15,7 @@
 
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/noise.h"
 #include "tests/support/thread_collectives.h"
 #include "tests/support/tolerance.h"
 
@@ -30,6 +31,7 @@ using slotcon::functional::present_slots;
 using slotcon::functional::slot_info_nce;
 using slotcon::testing::Autocast;
 using slotcon::testing::close;
+using slotcon::testing::floats;
 using slotcon::testing::gradcheck;
 using slotcon::testing::gradgradcheck;
 using slotcon::testing::noise;
@@ -38,10 +40,6 @@ using slotcon::testing::Tensors;
 using torch::nn::AnyModule;
 
 namespace {
-
-torch::Tensor floats(at::IntArrayRef sizes, std::uint64_t seed) {
-  return noise(sizes, seed).to(torch::kFloat);
-}
 
 /// A mask [B,K] in which about half of the slots are present.
 torch::Tensor mask(at::IntArrayRef sizes, std::uint64_t seed) { return noise(sizes, seed) > 0; }

@@ -578,6 +578,16 @@ TEST(SinkhornSlotConLoss, IsTheWeightedSumOfItsParts) {
   EXPECT_TRUE(loss->named_buffers().is_empty());
 }
 
+TEST(SinkhornSlotConLoss, AutoIsFusedInFloat32) {
+  const auto by = [](Backend backend) {
+    auto loss = linear_loss<SinkhornSlotConLoss>(unusual_options().backend(backend));
+    const auto batch = random_batch(3);
+    return loss->forward(batch.student, batch.teacher, batch.geometry).loss;
+  };
+  EXPECT_TRUE(at::equal(by(Backend::kAuto), by(Backend::kFused)));
+  EXPECT_TRUE(close(by(Backend::kFused), by(Backend::kReference)));
+}
+
 TEST(SinkhornSlotConLoss, CloneIsDeep) {
   auto loss = linear_loss<SinkhornSlotConLoss>();
   const auto clone = clone_of(loss);

@@ -1,7 +1,6 @@
 // Gradients against central differences in float64, of first and second order.
 #pragma once
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
@@ -10,17 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/noise.h"
 #include "tests/support/tolerance.h"
 
 namespace slotcon::testing {
 
 using Tensors = std::vector<torch::Tensor>;
 using Function = std::function<torch::Tensor(const Tensors&)>;
-
-/// Standard normal float64 numbers that depend on the seed alone.
-inline torch::Tensor noise(at::IntArrayRef sizes, std::uint64_t seed) {
-  return at::randn(sizes, at::make_generator<at::CPUGeneratorImpl>(seed), torch::kDouble);
-}
 
 /// Several results as one, for a function of several outputs.
 inline torch::Tensor joined(const Tensors& tensors) {

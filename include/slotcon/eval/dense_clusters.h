@@ -1,6 +1,7 @@
 // k-means on the dense features of a network: how far its features separate classes by themselves.
 #pragma once
 
+#include <slotcon/core/unit_length.h>
 #include <slotcon/eval/kmeans.h>
 #include <slotcon/eval/sample.h>
 #include <slotcon/eval/upsample_argmax.h>
@@ -47,8 +48,7 @@ inline torch::Tensor centred_directions(const torch::Tensor& features, const tor
                                         std::int64_t dim) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(features.dim()), 1);
   shape[static_cast<std::size_t>(dim)] = -1;
-  const torch::Tensor centred = features.to(torch::kFloat) - mean.view(shape);
-  return centred / centred.norm(2, {dim}, /*keepdim=*/true).clamp_min(1e-12);
+  return unit_length(features.to(torch::kFloat) - mean.view(shape), dim);
 }
 
 }  // namespace detail

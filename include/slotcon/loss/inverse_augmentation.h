@@ -32,9 +32,12 @@ namespace functional {
 ///   `flipped` [B] bool; result [B,K,H,W]. A box without width or height (views that share nothing)
 ///   gives zeros and no gradient. A box over 1 by rounding is sampled twice a pixel and averaged.
 /// Types: maps any floating, result likewise; sampled in float32 (float64 for float64 maps).
-/// Gradient: maps only; differentiable twice (reference).
-/// Determinism: equal results from run to run on one device and thread count, forward and backward.
-/// Throws c10::ValueError or c10::TypeError for shapes, types or devices that do not fit.
+/// Backends: fused on the CPU in float32.
+/// Gradient: maps only; differentiable twice.
+/// Determinism: equal results from run to run on one device and thread count, forward and backward;
+///   fused, on any number of threads.
+/// Throws c10::ValueError or c10::TypeError for shapes, types or devices that do not fit;
+///   c10::NotImplementedError for Backend::kFused where it cannot run.
 /// Example:
 ///     auto aligned = functional::inverse_augment(grouping.scores, view.boxes, view.flipped);
 /// Paper: Wen et al., NeurIPS 2022, section 3.2; He et al., ICCV 2017 (RoIAlign).
@@ -53,11 +56,15 @@ inline torch::Tensor inverse_augment(const torch::Tensor& maps, const torch::Ten
                     ": expected maps, boxes and flipped on one device, got ", maps.device(), ", ",
                     boxes.device(), " and ", flipped.device());
   const auto type = compute_type(maps.scalar_type(), who);
-  use_fused(options.backend(), kernel::inverse_augmentation::choose(maps), who);
+  const bool is_fused =
+      use_fused(options.backend(), kernel::inverse_augmentation::choose(maps), who);
   if (maps.numel() == 0) return maps.clone();
   const AutocastOff precise;
-  return kernel::inverse_augmentation::reference(maps.to(type), boxes.detach().to(type), flipped)
-      .to(maps.scalar_type());
+  const auto sampled = boxes.detach().to(type);
+  const auto aligned =
+      is_fused ? kernel::inverse_augmentation::fused(maps.to(type), sampled, flipped)
+               : kernel::inverse_augmentation::reference(maps.to(type), sampled, flipped);
+  return aligned.to(maps.scalar_type());
 }
 
 }  // namespace functional

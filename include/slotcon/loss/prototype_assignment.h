@@ -76,8 +76,11 @@ inline torch::Tensor centered_assignment(const torch::Tensor& teacher_scores,
 ///
 /// Shapes: both [B,K,*spatial]. No image or no position: 0 with a valid graph.
 /// Types: any floating; computed in float32 (float64 for float64 scores), result likewise.
-/// Gradient: student_scores only; differentiable twice (reference).
-/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
+/// Backends: fused on the CPU in float32.
+/// Gradient: student_scores only; differentiable twice (reference) or once (fused).
+/// Determinism: equal results from run to run; fused, on any number of threads.
+/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit;
+///   c10::NotImplementedError for Backend::kFused where it cannot run.
 inline torch::Tensor soft_cross_entropy(const torch::Tensor& student_scores,
                                         const torch::Tensor& targets,
                                         const AssignmentOptions& options = {}) {
@@ -88,11 +91,14 @@ inline torch::Tensor soft_cross_entropy(const torch::Tensor& student_scores,
                     ": expected student scores and targets of one shape, got ",
                     student_scores.sizes(), " and ", targets.sizes());
   const auto type = compute_type(student_scores.scalar_type(), who);
-  use_fused(options.backend(), kernel::prototype_assignment::choose(student_scores), who);
+  const bool is_fused =
+      use_fused(options.backend(), kernel::prototype_assignment::choose(student_scores), who);
   const AutocastOff precise;
   if (student_scores.numel() == 0) return student_scores.to(type).sum();
-  return kernel::prototype_assignment::reference(student_scores.to(type), targets.detach().to(type),
-                                                 options.student_temperature());
+  const auto scores = student_scores.to(type), shares = targets.detach().to(type);
+  const double temperature = options.student_temperature();
+  return is_fused ? kernel::prototype_assignment::fused(scores, shares, temperature, who)
+                  : kernel::prototype_assignment::reference(scores, shares, temperature);
 }
 
 /// The student learns the teacher's centred, sharpened assignment of the same positions.
@@ -108,9 +114,12 @@ inline torch::Tensor soft_cross_entropy(const torch::Tensor& student_scores,
 /// or no
 ///   position: 0 with a valid graph. Every position counts equally; nothing is masked.
 /// Types: any floating; computed in float32 (float64 for float64 scores), result likewise.
-/// Gradient: student_scores only; differentiable twice (reference).
+/// Backends: the cross entropy is fused on the CPU in float32; where the views have to be brought
+///   into register first, `aligned_assignment_cross_entropy` does all in one pass.
+/// Gradient: student_scores only; differentiable twice (reference) or once (fused).
 /// Determinism: equal results from run to run on one device and thread count.
-/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
+/// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit;
+///   c10::NotImplementedError for Backend::kFused where it cannot run.
 /// Example:
 ///     auto loss = functional::assignment_cross_entropy(student, teacher, center->center);
 /// Paper: Wen et al., NeurIPS 2022, section 3.2, after Caron et al., ICCV 2021 (DINO).

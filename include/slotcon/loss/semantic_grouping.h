@@ -29,8 +29,9 @@ struct SemanticGroupingOptions {
 
 /// What semantic grouping makes of a batch.
 struct Grouping {
-  torch::Tensor slots;   ///< [B,K,D], dtype of the features: the features that each prototype won
-  torch::Tensor scores;  ///< [B,K,*spatial], float32 (float64 for float64 features): cosines
+  torch::Tensor slots;    ///< [B,K,D], dtype of the features: the features that each prototype won
+  torch::Tensor scores;   ///< [B,K,*spatial], float32 (float64 for float64 features): cosines
+  torch::Tensor present;  ///< [B,K] bool: the prototype wins at least one position
 };
 
 namespace detail {
@@ -75,11 +76,15 @@ namespace functional {
 ///     a[b,k,n]      = softmax_k(scores[b,k,n] / temperature) + eps
 ///     slots[b,k]    = sum_n a[b,k,n] x_bn / sum_n a[b,k,n]
 ///
-/// Shapes: `features` [B,D,*spatial], `prototypes` [K,D]; `slots` [B,K,D], `scores` [B,K,*spatial].
-///   B may be 0; with no position the slots are 0. K may exceed the number of positions.
+/// Shapes: `features` [B,D,*spatial], `prototypes` [K,D]; `slots` [B,K,D], `scores` [B,K,*spatial],
+///   `present` [B,K], without gradient; the fused kernel's scores lie in memory as channels-last.
+///   B may be 0; with no position the slots are 0 and none is present. K may exceed the number of
+///   positions. Of equal scores the lowest prototype wins.
 /// Types: float16, bfloat16, float32, float64 on any device; see `Grouping` for the results' types.
 /// Numerics: norms, cosines, softmax and pooling in float32 (float64 for float64), under autocast
-/// too.
+///   too. Of bfloat16 features the fused kernel rounds what it multiplies, prototypes and
+///   assignments, to bfloat16 as well where the processor has products of that type; their sums
+///   are float32.
 ///   A zero feature vector has score 0 with every prototype and adds nothing to a slot's sum. A
 ///   prototype that wins no position pools by its softmax tail and eps, so its slot tends to the
 ///   mean feature.
@@ -98,15 +103,17 @@ inline Grouping semantic_grouping(const torch::Tensor& features, const torch::Te
   detail::check_grouping(features, prototypes, options);
   const auto type = compute_type(features.scalar_type(), "semantic_grouping");
   const auto choice = kernel::semantic_grouping::choose(features, options.temperature());
-  const auto compute = use_fused(options.backend(), choice, "semantic_grouping")
-                           ? &kernel::semantic_grouping::fused
-                           : &kernel::semantic_grouping::reference;
+  const bool is_fused = use_fused(options.backend(), choice, "semantic_grouping");
   const AutocastOff precise;
-  const auto [slots, scores] = compute(features.flatten(2).to(type), prototypes.to(type),
-                                       options.temperature(), options.eps());
+  const auto compute =
+      is_fused ? &kernel::semantic_grouping::fused : &kernel::semantic_grouping::reference;
+  const auto positions = features.flatten(2);
+  const auto [slots, scores, present] =
+      compute(is_fused ? positions : positions.to(type), prototypes.to(type), options.temperature(),
+              options.eps());
   auto score_sizes = features.sizes().vec();
   score_sizes[1] = prototypes.size(0);
-  return {slots.to(features.scalar_type()), scores.reshape(score_sizes)};
+  return {slots.to(features.scalar_type()), scores.reshape(score_sizes), present};
 }
 
 }  // namespace functional

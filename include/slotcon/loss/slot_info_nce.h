@@ -4,7 +4,7 @@
 #include <slotcon/core/backend.h>
 #include <slotcon/core/collectives.h>
 #include <slotcon/core/precision.h>
-#include <slotcon/core/unit_length.h>
+#include <slotcon/kernel/semantic_grouping/reference.h>
 #include <slotcon/kernel/slot_info_nce/dispatch.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/container/any.h>
@@ -40,9 +40,7 @@ inline torch::Tensor present_slots(const torch::Tensor& scores) {
   TORCH_CHECK_VALUE(scores.dim() >= 3 && scores.size(1) > 0,
                     "present_slots: expected scores [B,K,*spatial] with K >= 1, got ",
                     scores.sizes());
-  const at::NoGradGuard no_grad;
-  auto present = at::zeros({scores.size(0), scores.size(1)}, scores.options().dtype(torch::kBool));
-  return present.scatter_(1, scores.flatten(2).argmax(1), true);
+  return kernel::semantic_grouping::present(scores.flatten(2));
 }
 
 /// Pairs the slots of two views: slot (b,k) of one with slot (b,k) of the other where both are
@@ -73,7 +71,8 @@ inline SlotPairs pair_slots(const torch::Tensor& anchor_present, const torch::Te
 ///   result 0-d. No query: 0 with a valid graph.
 /// Types: any floating; computed in float32 (float64 for float64 queries), result likewise.
 /// Numerics: norms not below 1e-12.
-/// Memory: the fused kernel holds no logits, O((n + m) D) in all; the reference several [n,m].
+/// Memory: the fused kernel holds no logits, the gradients and O(n + m); the reference several
+///   [n,m].
 /// Backends: fused on the CPU in float32 for temperatures of at least 0.025.
 /// Gradient: queries and keys; differentiable twice (reference) or once (fused).
 /// Determinism: equal results from run to run; fused, on any number of threads.
@@ -97,11 +96,10 @@ inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor&
       options.backend(), kernel::slot_info_nce::choose(queries, keys, positive, temperature), who);
   const AutocastOff precise;
   if (queries.size(0) == 0) return queries.to(type).sum();
-  const auto unit_queries = unit_length(queries.to(type), 1);
-  const auto unit_keys = unit_length(keys.to(type), 1);
-  return is_fused
-             ? kernel::slot_info_nce::fused(unit_queries, unit_keys, positive, temperature, who)
-             : kernel::slot_info_nce::reference(unit_queries, unit_keys, positive, temperature);
+  return is_fused ? kernel::slot_info_nce::fused(queries.to(type), keys.to(type), positive,
+                                                 temperature, who)
+                  : kernel::slot_info_nce::reference(queries.to(type), keys.to(type), positive,
+                                                     temperature);
 }
 
 }  // namespace functional

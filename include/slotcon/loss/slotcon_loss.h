@@ -230,8 +230,8 @@ class SlotConLossImpl : public torch::nn::Cloneable<SlotConLossImpl<Assignment>>
 
   torch::Tensor contrast_views(const std::array<Grouping, 2>& q, const std::array<Grouping, 2>& k) {
     const auto one_way = [&](const Grouping& anchors, const Grouping& keys) {
-      return contrast->forward(anchors.slots, keys.slots, functional::present_slots(anchors.scores),
-                               functional::present_slots(keys.scores), collectives.get());
+      return contrast->forward(anchors.slots, keys.slots, anchors.present, keys.present,
+                               collectives.get());
     };
     const auto first =
         one_way(q[0], k[1]);  // before the second: the predictor's running statistics

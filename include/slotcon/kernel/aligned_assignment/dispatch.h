@@ -8,12 +8,8 @@
 namespace slotcon::kernel::aligned_assignment {
 
 /// Whether a fused kernel can run on these student scores. Pure: launches and allocates nothing.
-/// Half types count as float32, to which the loss converts them.
 inline Choice choose(const torch::Tensor& student_scores) {
-  if (!student_scores.is_cpu() || student_scores.scalar_type() == torch::kDouble) {
-    return no_kernel_for(student_scores);
-  }
-  return {true, ""};
+  return choose_float32_on_cpu(student_scores);
 }
 
 }  // namespace slotcon::kernel::aligned_assignment

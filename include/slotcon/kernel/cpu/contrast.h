@@ -1,5 +1,4 @@
-// Sums of exponentials of the cosines between two sets of unit vectors, without the matrix of
-// cosines.
+// Sums of exponentials of the cosines between two sets of vectors, without the matrix of cosines.
 #if !defined(SLOTCON_SIMD_NAMESPACE)  // read from outside: compile the rest once for each set
 
 #ifndef SLOTCON_KERNEL_CPU_CONTRAST_H
@@ -8,22 +7,28 @@
 #include <slotcon/kernel/cpu/exp.h>
 #include <slotcon/kernel/cpu/gemm.h>
 #include <slotcon/kernel/cpu/scratch.h>
+#include <slotcon/kernel/cpu/unit_rows.h>
 
 namespace slotcon::kernel::cpu {
 
-/// The columns x_c of a contrast against its rows y_r, unit vectors all:
+/// The columns x_c of a contrast against its rows y_r, all taken at unit length:
 /// e_rc = weight_r exp(l_rc) of the logits l_rc = (<y_r, x_c> - 1) / temperature.
+///
+/// Asked for are the totals sum_r e_rc and, for the gradients, mixtures g_c of the rows:
+///     sum_r e_rc y_r / total_c - y_marked       where each column has a marked row
+///     sum_r e_rc y_r - sum_{r owned by c} y_r   where each row has a column that owns it
+/// What comes out for a column of length |x| is (g - <g, x_c> x_c) / |x|.
 struct Contrast {
-  const float* columns;  // [C,D]
-  const float* rows;     // [R,D]
+  Directions columns;  // [C,D]
+  Directions rows;     // [R,D]
   Index num_rows, dim;
   float scale;              // 1 / temperature
   const float* weights;     // [R], or null for 1
-  const Index* marked_row;  // [C]: the row whose e is asked for, or null
+  const Index* marked_row;  // [C], or null
   float* marked;            // [C] the e of marked_row, unless that is null
-  const Index* own_column;  // [R]: the column for which e_rc - 1 is mixed, or null
-  double* totals;           // [C] sum_r e_rc
-  float* mixtures;          // [C,D] sum_r e_rc y_r, or null: not asked for
+  const Index* own_column;  // [R], or null
+  double* totals;           // [C]
+  float* gradients;         // [C,D], or null: not asked for
 };
 
 /// Columns that go through the rows together: enough to pay for packing the rows, few enough for
@@ -73,12 +78,14 @@ struct ContrastMemory {
       : columns(scratch.take(right_size(dim, panels * kTileColumns))),
         rows(scratch.take(left_size(dim, kRows))),
         rows_to_mix(scratch.take(left_size(kRows, dim))),
+        unit(scratch.take(std::max(kRows, panels * kTileColumns) * dim)),
         cosines(scratch.take(kRows * kTileColumns)),
         mixtures(scratch.take(panels * kTileColumns * dim)) {}
 
   float* const columns;      // packed [panel][D][kTileColumns]
   float* const rows;         // packed for the cosines
   float* const rows_to_mix;  // packed for the mixtures
+  float* const unit;         // what is packed next
   float* const cosines;      // [kRows,kTileColumns], later e: a packed panel as it is
   float* const mixtures;     // [panel][D][kTileColumns]
 };
@@ -133,12 +140,26 @@ SLOTCON_SIMD inline void contrast_panel(const Contrast& contrast, const Contrast
   if (contrast.marked_row != nullptr) {
     pick_marked(contrast, column, columns, row, rows, memory.cosines);
   }
-  if (contrast.mixtures == nullptr) return;
+  if (contrast.gradients == nullptr) return;
   if (contrast.own_column != nullptr) {
     lower_own(contrast, column, columns, row, rows, memory.cosines);
   }
   multiply(memory.rows_to_mix, memory.cosines, contrast.dim, kTileColumns, rows, mixtures,
            kTileColumns, row > 0);
+}
+
+/// The gradient by one column from its mixture of rows.
+SLOTCON_SIMD inline void finish_gradient(const Contrast& contrast, Index column) {
+  const Index dim = contrast.dim;
+  float* const gradient = contrast.gradients + column * dim;
+  if (contrast.marked_row != nullptr) {
+    const Index marked = contrast.marked_row[column];
+    const float* row = contrast.rows.vectors + marked * dim;
+    const float inverse_norm = contrast.rows.inverse_norms[marked];
+    const auto share = static_cast<float>(1 / contrast.totals[column]);
+    for (Index d = 0; d < dim; ++d) gradient[d] = gradient[d] * share - row[d] * inverse_norm;
+  }
+  pass_unit_length(contrast.columns, column, dim, gradient);
 }
 
 /// All rows, at least one, against the columns from `first` on, of which there are `count`. What
@@ -147,12 +168,14 @@ SLOTCON_SIMD inline void contrast_columns(const Contrast& contrast, Index first,
                                           Scratch& scratch) {
   const Index dim = contrast.dim;
   const ContrastMemory memory(scratch, dim, round_up(count, kTileColumns) / kTileColumns);
-  const bool mix = contrast.mixtures != nullptr;
+  const bool mix = contrast.gradients != nullptr;
   std::fill_n(contrast.totals + first, count, 0.0);
-  pack_right({contrast.columns + first * dim, 1, dim}, dim, count, memory.columns);
+  unit_rows(contrast.columns, first, count, dim, memory.unit);
+  pack_right({memory.unit, 1, dim}, dim, count, memory.columns);
   for (Index row = 0; row < contrast.num_rows; row += ContrastMemory::kRows) {
     const Index rows = std::min(ContrastMemory::kRows, contrast.num_rows - row);
-    const Matrix block{contrast.rows + row * dim, dim, 1};
+    unit_rows(contrast.rows, row, rows, dim, memory.unit);
+    const Matrix block{memory.unit, dim, 1};
     pack_left(block.transposed(), dim, rows, memory.rows);
     if (mix) pack_left(block, rows, dim, memory.rows_to_mix);
     for (Index i = 0; i < count; i += kTileColumns) {
@@ -161,8 +184,10 @@ SLOTCON_SIMD inline void contrast_columns(const Contrast& contrast, Index first,
     }
   }
   for (Index i = 0; mix && i < count; i += kTileColumns) {
-    copy({memory.mixtures + i * dim, 1, kTileColumns}, std::min(kTileColumns, count - i), dim,
-         {contrast.mixtures + (first + i) * dim, dim, 1});
+    const Index columns = std::min(kTileColumns, count - i);
+    copy({memory.mixtures + i * dim, 1, kTileColumns}, columns, dim,
+         {contrast.gradients + (first + i) * dim, dim, 1});
+    for (Index j = 0; j < columns; ++j) finish_gradient(contrast, first + i + j);
   }
 }
 

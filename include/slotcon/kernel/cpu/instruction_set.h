@@ -46,6 +46,16 @@ inline void force_instruction_set_for_testing(InstructionSet set) {
   detail::current_instruction_set() = set;
 }
 
+/// Whether the kernels can multiply in bfloat16, sums in float32.
+inline bool has_bfloat16_products() {
+#if defined(__x86_64__)
+  static const bool here = __builtin_cpu_supports("avx512bf16");
+  return here && instruction_set() == InstructionSet::kAvx512;
+#else
+  return false;
+#endif
+}
+
 /// The one of three functions that is compiled for instruction_set().
 template <class Function>
 Function* select(Function* portable, Function* avx2, Function* avx512) {

@@ -7,6 +7,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace slotcon::kernel::cpu {
 using Index = std::int64_t;
@@ -35,14 +38,39 @@ SLOTCON_SIMD_INLINE void store(float* to, Vector value) {
 }
 SLOTCON_SIMD_INLINE Vector broadcast(float value) { return value - Vector{}; }
 
+/// 0 1 2 ...
+SLOTCON_SIMD_INLINE IntVector lane_numbers() {
+  IntVector lane;
+  for (std::int32_t i = 0; i < kWidth; ++i) lane[i] = i;
+  return lane;
+}
+
+/// All bits of the first `count` lanes, none of the others.
+SLOTCON_SIMD_INLINE IntVector first_lanes(Index count) {
+  return lane_numbers() < IntVector{} + static_cast<std::int32_t>(count);
+}
+
 /// The first `count` lanes; the others are 0.
 SLOTCON_SIMD_INLINE Vector load_first(const float* from, Index count) {
+#if SLOTCON_SIMD_WIDTH == 16
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+#elif SLOTCON_SIMD_WIDTH == 8
+  return _mm256_maskload_ps(from, reinterpret_cast<__m256i>(first_lanes(count)));
+#else
+  if (count == kWidth) return load(from);
   Vector value{};
   std::memcpy(&value, from, static_cast<std::size_t>(count) * sizeof(float));
   return value;
+#endif
 }
 SLOTCON_SIMD_INLINE void store_first(float* to, Vector value, Index count) {
+#if SLOTCON_SIMD_WIDTH == 16
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), value);
+#elif SLOTCON_SIMD_WIDTH == 8
+  _mm256_maskstore_ps(to, reinterpret_cast<__m256i>(first_lanes(count)), value);
+#else
   std::memcpy(to, &value, static_cast<std::size_t>(count) * sizeof(float));
+#endif
 }
 
 /// The same, quicker where `count` is kWidth most of the time.
@@ -55,13 +83,6 @@ SLOTCON_SIMD_INLINE void store_lanes(float* to, Vector value, Index count) {
   } else {
     store_first(to, value, count);
   }
-}
-
-/// `value` with 0 in the lanes from `count` on.
-SLOTCON_SIMD_INLINE Vector keep_first(Vector value, Index count) {
-  IntVector lane;
-  for (std::int32_t i = 0; i < kWidth; ++i) lane[i] = i;
-  return lane < IntVector{} + static_cast<std::int32_t>(count) ? value : Vector{};
 }
 
 /// The sum of the lanes, in pairs.

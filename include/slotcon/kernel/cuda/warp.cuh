@@ -12,9 +12,9 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 __device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x) % kWarp; }
 __device__ __forceinline__ int warp_index() { return static_cast<int>(threadIdx.x) / kWarp; }
 
-/// The values of the lanes of a warp combined two by two, for all of them.
-template <class Number, class Combine>
-__device__ __forceinline__ Number warp_reduce(Number value, const Combine& combine) {
+/// What `combine` makes of the values of all lanes of a warp, for all of them.
+template <class T, class Combine>
+__device__ __forceinline__ T warp_combined(T value, const Combine& combine) {
 #pragma unroll
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
     value = combine(value, __shfl_xor_sync(kAllLanes, value, distance));
@@ -23,11 +23,10 @@ __device__ __forceinline__ Number warp_reduce(Number value, const Combine& combi
 }
 
 /// The same over the kThreads threads that share a row: a warp, or a whole block of several, which
-/// then needs `shared`, kThreads / 32 numbers that nothing else uses.
-template <int kThreads, class Number, class Combine>
-__device__ __forceinline__ Number group_reduce(Number value, const Combine& combine,
-                                               Number* shared) {
-  value = warp_reduce(value, combine);
+/// then needs `shared`, kThreads / 32 values that nothing else uses.
+template <int kThreads, class T, class Combine>
+__device__ __forceinline__ T group_combined(T value, T* shared, const Combine& combine) {
+  value = warp_combined(value, combine);
   if constexpr (kThreads > kWarp) {
     if (lane_index() == 0) shared[warp_index()] = value;
     __syncthreads();
@@ -38,30 +37,35 @@ __device__ __forceinline__ Number group_reduce(Number value, const Combine& comb
   return value;
 }
 
-struct Plus {
-  template <class Number>
-  __device__ __forceinline__ Number operator()(Number a, Number b) const {
+struct Sum {
+  template <class T>
+  __device__ __forceinline__ T operator()(T a, T b) const {
     return a + b;
   }
 };
-
-struct Larger {
-  __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
+struct Maximum {
+  template <class T>
+  __device__ __forceinline__ T operator()(T a, T b) const {
+    return a < b ? b : a;
+  }
 };
 
-template <class Number>
-__device__ __forceinline__ Number warp_sum(Number value) {
-  return warp_reduce(value, Plus());
+/// The sum over the lanes of a warp, for all of them.
+template <class T>
+__device__ __forceinline__ T warp_sum(T value) {
+  return warp_combined(value, Sum());
 }
 
-template <int kThreads, class Number>
-__device__ __forceinline__ Number group_sum(Number value, Number* shared) {
-  return group_reduce<kThreads>(value, Plus(), shared);
+/// The sum over the kThreads threads that share a row; `shared` as of group_combined().
+template <int kThreads, class T>
+__device__ __forceinline__ T group_sum(T value, T* shared) {
+  return group_combined<kThreads>(value, shared, Sum());
 }
 
-template <int kThreads>
-__device__ __forceinline__ float group_max(float value, float* shared) {
-  return group_reduce<kThreads>(value, Larger(), shared);
+/// Their largest value, likewise.
+template <int kThreads, class T>
+__device__ __forceinline__ T group_max(T value, T* shared) {
+  return group_combined<kThreads>(value, shared, Maximum());
 }
 
 }  // namespace SLOTCON_VERSIONED

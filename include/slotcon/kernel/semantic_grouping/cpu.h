@@ -1,29 +1,14 @@
-// The fused CPU kernel of semantic grouping: float32, threads through at::parallel_for.
+// The fused CPU kernel of semantic grouping: threads through at::parallel_for.
 #pragma once
 
 #include <ATen/Parallel.h>
 #include <slotcon/kernel/semantic_grouping/cpu_backward.h>
+#include <slotcon/kernel/semantic_grouping/pass.h>
 #include <torch/types.h>
 
-#include <optional>
 #include <tuple>
 
 namespace slotcon::kernel::semantic_grouping {
-
-/// The results, and the small vectors that the backward pass needs on top.
-struct Forward {
-  torch::Tensor slots;              // [B,K,D]
-  torch::Tensor scores;             // [B,K,N]
-  torch::Tensor inverse_norm;       // [B,N]
-  torch::Tensor inverse_partition;  // [B,N]
-  torch::Tensor totals;             // [B,K]
-};
-
-/// The gradients that the backward pass starts from; either may be missing.
-struct Incoming {
-  std::optional<torch::Tensor> slots;   // [B,K,D]
-  std::optional<torch::Tensor> scores;  // [B,K,N]
-};
 
 namespace detail {
 
@@ -54,13 +39,33 @@ class Parts {
   Index images_, positions_, size_, count_;
 };
 
+inline cpu::Element element_of(const torch::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case torch::kBFloat16:
+      return cpu::Element::kBFloat16;
+    case torch::kHalf:
+      return cpu::Element::kHalf;
+    default:
+      return cpu::Element::kFloat;
+  }
+}
+
+/// What the products of these features are of: bfloat16 loses nothing of the features themselves.
+inline Operand operand_for(const torch::Tensor& features) {
+  const bool bfloat16 = features.scalar_type() == torch::kBFloat16 && cpu::has_bfloat16_products();
+  return bfloat16 ? Operand::kBFloat16 : Operand::kFloat;
+}
+
 /// [rows, columns] of one image of a tensor [B, rows, columns].
 inline cpu::Matrix image_of(const torch::Tensor& batch, Index image) {
-  return {batch.const_data_ptr<float>() + image * batch.stride(0), batch.stride(1),
-          batch.stride(2)};
+  const auto* data = static_cast<const char*>(batch.const_data_ptr());
+  return {data + image * batch.stride(0) * batch.element_size(), batch.stride(1), batch.stride(2),
+          element_of(batch)};
 }
 inline cpu::MutableMatrix mutable_image_of(const torch::Tensor& batch, Index image) {
-  return {batch.data_ptr<float>() + image * batch.stride(0), batch.stride(1), batch.stride(2)};
+  auto* data = static_cast<char*>(batch.mutable_data_ptr());
+  return {data + image * batch.stride(0) * batch.element_size(), batch.stride(1), batch.stride(2),
+          element_of(batch)};
 }
 
 /// The prototypes at unit length, packed.
@@ -72,12 +77,12 @@ struct Prototypes {
 
 enum class PackedBy { kSlot, kDim };
 
-inline Prototypes prepare(const torch::Tensor& prototypes, PackedBy order) {
+inline Prototypes prepare(const torch::Tensor& prototypes, PackedBy order, Operand operand) {
   const auto table = prototypes.contiguous();
   const Index slots = table.size(0), dims = table.size(1);
   const bool by_slot = order == PackedBy::kSlot;
-  const auto size = by_slot ? SLOTCON_SIMD_SELECT(packed_by_slot_size)(slots, dims)
-                            : SLOTCON_SIMD_SELECT(packed_by_dim_size)(slots, dims);
+  const auto size = by_slot ? SLOTCON_SIMD_SELECT(packed_by_slot_size)(slots, dims, operand)
+                            : SLOTCON_SIMD_SELECT(packed_by_dim_size)(slots, dims, operand);
   Prototypes result{at::empty_like(table), at::empty({slots}, table.options()),
                     at::empty({size}, table.options())};
   const auto* from = table.const_data_ptr<float>();
@@ -87,86 +92,139 @@ inline Prototypes prepare(const torch::Tensor& prototypes, PackedBy order) {
   const Index chunk = SLOTCON_SIMD_SELECT(chunk_of_slots)();
   at::parallel_for(0, (slots + chunk - 1) / chunk, 1, [&](Index begin, Index end) {
     const Index first = begin * chunk, last = std::min(slots, end * chunk);
-    SLOTCON_SIMD_SELECT(unit_rows)(from, dims, first, last, units, inverse_norm);
+    SLOTCON_SIMD_SELECT(unit_prototypes)(from, dims, first, last, units, inverse_norm);
     const auto pack =
         by_slot ? SLOTCON_SIMD_SELECT(pack_by_slot) : SLOTCON_SIMD_SELECT(pack_by_dim);
-    pack(units, dims, first, last, packed);
+    pack({units, dims, 1}, dims, first, last, packed, operand);
   });
   return result;
 }
 
-/// Slots of image `b` from the sums of its parts, [B,parts,K,D] and [B,parts,K].
-inline void finish(const torch::Tensor& sums, const torch::Tensor& totals, Index b,
-                   const Forward& result) {
-  const Index parts = sums.size(1), slots = sums.size(2), dims = sums.size(3);
-  SLOTCON_SIMD_SELECT(finish_slots)
-  (sums.const_data_ptr<float>() + b * parts * slots * dims,
-   totals.const_data_ptr<float>() + b * parts * slots, parts, slots, dims,
-   result.slots.data_ptr<float>() + b * slots * dims, result.totals.data_ptr<float>() + b * slots);
+/// The sums over the positions of the parts of a batch, [B,parts,K,D] and [B,parts,K]. There are
+/// none of an image in one part: its sums are finished where they were made.
+struct PartSums {
+  torch::Tensor sums, totals;
+
+  float* of(Index task) const {
+    return sums.data_ptr<float>() + task * sums.size(2) * sums.size(3);
+  }
+  float* totals_of(Index task) const { return totals.data_ptr<float>() + task * totals.size(2); }
+};
+
+/// The results, not yet computed; no slot is present.
+inline Forward make_results(const torch::Tensor& features, Index slots) {
+  const Index images = features.size(0), dims = features.size(1), positions = features.size(2);
+  const auto floats = features.options().dtype(torch::kFloat);
+  return {at::empty({images, slots, dims}, features.options()),
+          at::empty({images, positions, slots}, floats).transpose(1, 2),
+          at::zeros({images, slots}, features.options().dtype(torch::kBool)),
+          at::empty({images, positions}, floats),
+          at::empty({images, positions}, floats),
+          at::empty({images, slots}, floats)};
 }
+
+/// The forward pass of a batch.
+class CpuForward {
+ public:
+  CpuForward(const torch::Tensor& features, const torch::Tensor& prototypes, double temperature,
+             double eps)
+      : features_(features),
+        sharpness_(static_cast<float>(1 / temperature)),
+        eps_(static_cast<float>(eps)),
+        slots_(prototypes.size(0)),
+        dims_(prototypes.size(1)),
+        operand_(operand_for(features)),
+        table_(prepare(prototypes, PackedBy::kSlot, operand_)),
+        parts_(features.size(0), features.size(2)),
+        result_(make_results(features, slots_)) {}
+
+  Forward run() {
+    if (parts_.count() == 1) {
+      run_images();
+    } else {
+      run_parts();
+    }
+    return result_;
+  }
+
+ private:
+  void run_images() {
+    at::parallel_for(0, parts_.tasks(), 1, [&](Index begin, Index end) {
+      cpu::Scratch scratch;
+      for (Index b = begin; b < end; ++b) {
+        scratch.rewind();
+        float* const sums = scratch.take(slots_ * dims_);
+        float* const totals = scratch.take(slots_);
+        SLOTCON_SIMD_SELECT(forward_positions)
+        (image(b, sums, totals), 0, features_.size(2), scratch);
+        finish(b, sums, totals, 1);
+      }
+    });
+  }
+
+  void run_parts() {
+    const Index images = features_.size(0), count = parts_.count();
+    const auto floats = result_.totals.options();
+    const PartSums parts{at::empty({images, count, slots_, dims_}, floats),
+                         at::empty({images, count, slots_}, floats)};
+    at::parallel_for(0, parts_.tasks(), 1, [&](Index begin, Index end) {
+      cpu::Scratch scratch;
+      for (Index task = begin; task < end; ++task) {
+        scratch.rewind();
+        const Index b = task / count, part = task % count;
+        SLOTCON_SIMD_SELECT(forward_positions)
+        (image(b, parts.of(task), parts.totals_of(task)), parts_.first(part), parts_.last(part),
+         scratch);
+      }
+    });
+    at::parallel_for(0, images, 1, [&](Index begin, Index end) {
+      for (Index b = begin; b < end; ++b) {
+        finish(b, parts.of(b * count), parts.totals_of(b * count), count);
+      }
+    });
+  }
+
+  /// Image `b`; sums and totals are those of one of its parts.
+  ForwardImage image(Index b, float* sums, float* totals) const {
+    const Index positions = features_.size(2);
+    return {slots_,
+            dims_,
+            sharpness_,
+            eps_,
+            operand_,
+            image_of(features_, b),
+            table_.packed.const_data_ptr<float>(),
+            result_.scores.data_ptr<float>() + b * positions * slots_,
+            result_.inverse_norm.data_ptr<float>() + b * positions,
+            result_.inverse_partition.data_ptr<float>() + b * positions,
+            result_.present.data_ptr<bool>() + b * slots_,
+            sums,
+            totals};
+  }
+
+  void finish(Index b, const float* sums, const float* totals, Index parts) const {
+    SLOTCON_SIMD_SELECT(finish_slots)
+    (sums, totals, parts, slots_, dims_, mutable_image_of(result_.slots, b),
+     result_.totals.data_ptr<float>() + b * slots_);
+  }
+
+  const torch::Tensor features_;
+  const float sharpness_, eps_;
+  const Index slots_, dims_;
+  const Operand operand_;
+  const Prototypes table_;
+  const Parts parts_;
+  const Forward result_;
+};
 
 }  // namespace detail
 
-namespace detail {
-
-/// The forward pass of image `b`; sums and totals are those of one of its parts.
-inline ForwardImage forward_image(const torch::Tensor& features, const Prototypes& table,
-                                  const Forward& result, Index b, float* sums, float* totals) {
-  const Index positions = features.size(2);
-  ForwardImage image{};
-  image.slots = table.units.size(0);
-  image.dims = table.units.size(1);
-  image.features = image_of(features, b);
-  image.prototypes = table.packed.const_data_ptr<float>();
-  image.scores = mutable_image_of(result.scores, b);
-  image.inverse_norm = result.inverse_norm.data_ptr<float>() + b * positions;
-  image.inverse_partition = result.inverse_partition.data_ptr<float>() + b * positions;
-  image.sums = sums;
-  image.totals = totals;
-  return image;
-}
-
-}  // namespace detail
-
-/// Forward pass of features [B,D,N] and prototypes [K,D], float32 on the CPU, of any strides.
+/// Forward pass of features [B,D,N] of float32, bfloat16 or float16 and of any strides, and
+/// prototypes [K,D] of float32, on the CPU.
 inline Forward cpu_forward(const torch::Tensor& features, const torch::Tensor& prototypes,
                            double temperature, double eps) {
-  const Index images = features.size(0), dims = features.size(1), positions = features.size(2),
-              slots = prototypes.size(0);
-  const auto table = detail::prepare(prototypes, detail::PackedBy::kSlot);
-  const auto empty = [&](at::IntArrayRef sizes) { return at::empty(sizes, features.options()); };
-  const Forward result{empty({images, slots, dims}), empty({images, slots, positions}),
-                       empty({images, positions}), empty({images, positions}),
-                       empty({images, slots})};
-  const detail::Parts parts(images, positions);
-  const bool whole = parts.count() == 1;
-  const auto sums = whole ? result.slots.unsqueeze(1) : empty({images, parts.count(), slots, dims});
-  const auto totals = whole ? result.totals.unsqueeze(1) : empty({images, parts.count(), slots});
-  at::parallel_for(0, parts.tasks(), 1, [&](Index begin, Index end) {
-    cpu::Scratch scratch;
-    for (Index task = begin; task < end; ++task) {
-      const Index b = task / parts.count(), part = task % parts.count();
-      auto image = detail::forward_image(features, table, result, b,
-                                         sums.data_ptr<float>() + task * slots * dims,
-                                         totals.data_ptr<float>() + task * slots);
-      image.sharpness = static_cast<float>(1 / temperature);
-      image.eps = static_cast<float>(eps);
-      SLOTCON_SIMD_SELECT(forward_positions)
-      (image, parts.first(part), parts.last(part), scratch);
-      if (whole) detail::finish(sums, totals, b, result);
-    }
-  });
-  if (whole) return result;
-  at::parallel_for(0, images, 1, [&](Index begin, Index end) {
-    for (Index b = begin; b < end; ++b) detail::finish(sums, totals, b, result);
-  });
-  return result;
+  return detail::CpuForward(features, prototypes, temperature, eps).run();
 }
-
-/// Which gradients the backward pass is to compute.
-struct Wanted {
-  bool features, prototypes;
-};
 
 namespace detail {
 
@@ -200,72 +258,95 @@ inline torch::Tensor gradient_of_prototypes(const Prototypes& table,
   return result;
 }
 
-/// The backward pass of image `b`, without the gradients that start it and that it gives.
-inline BackwardImage backward_image(const torch::Tensor& features, const Prototypes& table,
-                                    const Forward& forward, Index b) {
-  const Index slots = table.units.size(0), dims = table.units.size(1), positions = features.size(2);
-  BackwardImage image{};
-  image.slots_count = slots;
-  image.dims = dims;
-  image.features = image_of(features, b);
-  image.scores = image_of(forward.scores, b);
-  image.slots = forward.slots.const_data_ptr<float>() + b * slots * dims;
-  image.totals = forward.totals.const_data_ptr<float>() + b * slots;
-  image.inverse_norm = forward.inverse_norm.const_data_ptr<float>() + b * positions;
-  image.inverse_partition = forward.inverse_partition.const_data_ptr<float>() + b * positions;
-  image.prototypes = table.packed.const_data_ptr<float>();
-  return image;
-}
-
-/// The gradients of one backward pass; what is missing is undefined.
-struct Gradients {
-  torch::Tensor slots, scores;    // come in: [B,K,D], contiguous; [B,K,N], with a unit stride
-  torch::Tensor features, units;  // go out: [B,D,N]; [groups,K,D], of prototypes at unit length
-
-  void give(BackwardImage& image, Index b, Index group) const {
-    const Index table = image.slots_count * image.dims;
-    if (slots.defined()) image.grad_slots = slots.const_data_ptr<float>() + b * table;
-    if (scores.defined()) image.grad_scores = image_of(scores, b);
-    if (features.defined()) image.grad_features = mutable_image_of(features, b);
-    if (units.defined()) image.grad_units = units.data_ptr<float>() + group * table;
+/// The backward pass of a batch. The tasks are divided into groups, each of which sums up its own
+/// gradient of the prototypes.
+class CpuBackward {
+ public:
+  CpuBackward(const torch::Tensor& features, const torch::Tensor& prototypes,
+              const Forward& forward, const Incoming& incoming, double temperature, double eps,
+              Wanted wanted)
+      : features_(features),
+        forward_(forward),
+        sharpness_(static_cast<float>(1 / temperature)),
+        eps_(static_cast<float>(eps)),
+        slots_(prototypes.size(0)),
+        dims_(prototypes.size(1)),
+        operand_(operand_for(features)),
+        table_(prepare(prototypes, PackedBy::kDim, operand_)),
+        parts_(features.size(0), features.size(2)),
+        groups_(std::min(Parts::parallelism(), parts_.tasks())) {
+    if (incoming.slots) grad_slots_ = incoming.slots->contiguous();
+    if (incoming.scores) grad_scores_ = with_unit_stride(*incoming.scores);
+    if (wanted.features) grad_features_ = empty_gradient(features);
+    if (wanted.prototypes) grad_units_ = at::empty({groups_, slots_, dims_}, prototypes.options());
   }
+
+  std::tuple<torch::Tensor, torch::Tensor> run() {
+    at::parallel_for(0, groups_, 1, [&](Index begin, Index end) {
+      cpu::Scratch scratch;
+      for (Index group = begin; group < end; ++group) run_group(group, scratch);
+    });
+    return {grad_features_,
+            grad_units_.defined() ? gradient_of_prototypes(table_, grad_units_) : torch::Tensor()};
+  }
+
+ private:
+  void run_group(Index group, cpu::Scratch& scratch) const {
+    const Index tasks = parts_.tasks(), first = group * tasks / groups_;
+    for (Index task = first; task < (group + 1) * tasks / groups_; ++task) {
+      const Index part = task % parts_.count();
+      auto one = image(task / parts_.count(), group);
+      one.add_units = task > first;
+      SLOTCON_SIMD_SELECT(backward_positions)
+      (one, parts_.first(part), parts_.last(part), scratch);
+    }
+  }
+
+  BackwardImage image(Index b, Index group) const {
+    const Index positions = features_.size(2);
+    BackwardImage image{};
+    image.slots_count = slots_;
+    image.dims = dims_;
+    image.sharpness = sharpness_;
+    image.eps = eps_;
+    image.operand = operand_;
+    image.features = image_of(features_, b);
+    image.scores = forward_.scores.const_data_ptr<float>() + b * positions * slots_;
+    image.slots = image_of(forward_.slots, b);
+    image.totals = forward_.totals.const_data_ptr<float>() + b * slots_;
+    image.inverse_norm = forward_.inverse_norm.const_data_ptr<float>() + b * positions;
+    image.inverse_partition = forward_.inverse_partition.const_data_ptr<float>() + b * positions;
+    image.prototypes = table_.packed.const_data_ptr<float>();
+    if (grad_slots_.defined()) image.grad_slots = image_of(grad_slots_, b);
+    if (grad_scores_.defined()) image.grad_scores = image_of(grad_scores_, b);
+    if (grad_features_.defined()) image.grad_features = mutable_image_of(grad_features_, b);
+    if (grad_units_.defined()) {
+      image.grad_units = grad_units_.data_ptr<float>() + group * slots_ * dims_;
+    }
+    return image;
+  }
+
+  const torch::Tensor features_;
+  const Forward forward_;
+  const float sharpness_, eps_;
+  const Index slots_, dims_;
+  const Operand operand_;
+  const Prototypes table_;
+  const Parts parts_;
+  const Index groups_;
+  torch::Tensor grad_slots_, grad_scores_;    // come in: contiguous; with a unit stride
+  torch::Tensor grad_features_, grad_units_;  // go out; [groups,K,D], of prototypes at unit length
 };
 
 }  // namespace detail
 
-/// Backward pass: the gradients of features and prototypes, undefined where not wanted. The tasks
-/// are divided into groups, each of which sums up its own gradient of the prototypes.
+/// Backward pass: the gradients of features, in their type and order, and of prototypes, undefined
+/// where not wanted.
 inline std::tuple<torch::Tensor, torch::Tensor> cpu_backward(
     const torch::Tensor& features, const torch::Tensor& prototypes, const Forward& forward,
     const Incoming& incoming, double temperature, double eps, Wanted wanted) {
-  const auto table = detail::prepare(prototypes, detail::PackedBy::kDim);
-  const detail::Parts parts(features.size(0), features.size(2));
-  const Index tasks = parts.tasks(), groups = std::min(detail::Parts::parallelism(), tasks);
-  detail::Gradients gradients;
-  if (incoming.slots) gradients.slots = incoming.slots->contiguous();
-  if (incoming.scores) gradients.scores = detail::with_unit_stride(*incoming.scores);
-  if (wanted.features) gradients.features = detail::empty_gradient(features);
-  if (wanted.prototypes) {
-    gradients.units =
-        at::zeros({groups, prototypes.size(0), prototypes.size(1)}, features.options());
-  }
-  at::parallel_for(0, groups, 1, [&](Index begin, Index end) {
-    cpu::Scratch scratch;
-    for (Index group = begin; group < end; ++group) {
-      for (Index task = group * tasks / groups; task < (group + 1) * tasks / groups; ++task) {
-        const Index b = task / parts.count(), part = task % parts.count();
-        auto image = detail::backward_image(features, table, forward, b);
-        image.sharpness = static_cast<float>(1 / temperature);
-        image.eps = static_cast<float>(eps);
-        gradients.give(image, b, group);
-        SLOTCON_SIMD_SELECT(backward_positions)
-        (image, parts.first(part), parts.last(part), scratch);
-      }
-    }
-  });
-  const auto grad_prototypes =
-      wanted.prototypes ? detail::gradient_of_prototypes(table, gradients.units) : torch::Tensor();
-  return {gradients.features, grad_prototypes};
+  return detail::CpuBackward(features, prototypes, forward, incoming, temperature, eps, wanted)
+      .run();
 }
 
 }  // namespace slotcon::kernel::semantic_grouping

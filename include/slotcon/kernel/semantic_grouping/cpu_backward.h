@@ -15,21 +15,23 @@
 
 namespace slotcon::kernel::semantic_grouping {
 
-/// What the backward pass of one image reads and writes. Pointers may be null where it says so.
+/// What the backward pass of one image reads and writes. Where it says so, there may be none.
 struct BackwardImage {
   Index slots_count, dims;           // K, D
   float sharpness, eps;              // 1 / temperature
+  Operand operand;                   // of the products
   cpu::Matrix features;              // [D,N]
-  cpu::Matrix scores;                // [K,N]
-  const float* slots;                // [K,D]
+  const float* scores;               // [N,K]
+  cpu::Matrix slots;                 // [K,D]
   const float* totals;               // [K]
   const float* inverse_norm;         // [N]
   const float* inverse_partition;    // [N]
   const float* prototypes;           // of unit length, by pack_by_dim()
-  const float* grad_slots;           // [K,D] or null
-  cpu::Matrix grad_scores;           // [K,N] or null
-  cpu::MutableMatrix grad_features;  // [D,N] or null
-  float* grad_units;                 // [K,D], to which is added, or null
+  cpu::Matrix grad_slots;            // [K,D] or none
+  cpu::Matrix grad_scores;           // [K,N] of float32 or none
+  cpu::MutableMatrix grad_features;  // [D,N] or none
+  float* grad_units;                 // [K,D] or null
+  bool add_units;                    // to what is there
 };
 
 }  // namespace slotcon::kernel::semantic_grouping
@@ -46,12 +48,13 @@ struct BackwardBuffers {
   BackwardBuffers(const BackwardImage& image, Index rows, cpu::Scratch& scratch)
       : stride(round_up(image.slots_count, kTileColumns)),
         dims_stride(round_up(image.dims, kTileColumns)),
-        grad_by_slot(scratch.take(packed_by_slot_size(image.slots_count, image.dims))),
-        grad_by_dim(scratch.take(packed_by_dim_size(image.slots_count, image.dims))),
+        grad_by_slot(
+            scratch.take(packed_by_slot_size(image.slots_count, image.dims, image.operand))),
+        grad_by_dim(scratch.take(packed_by_dim_size(image.slots_count, image.dims, image.operand))),
         offset(scratch.take(stride)),
         inverse_total(scratch.take(stride)),
-        features_left(scratch.take(left_size(image.dims, rows))),
-        features_right(scratch.take(right_size(rows, image.dims))),
+        features_left(scratch.take(left_size(image.dims, rows, image.operand))),
+        features_right(scratch.take(right_size(rows, image.dims, image.operand))),
         assignments(scratch.take(rows * stride)),
         slopes(scratch.take(rows * stride)),
         grad_scores(scratch.take(rows * kChunk)),
@@ -68,9 +71,9 @@ struct BackwardBuffers {
   float* inverse_total;   // 1 / R_k
   float* features_left;   // x as left operand of depth D
   float* features_right;  // x as right operand of D columns
-  float* assignments;     // [positions][slots]: scores, then p, then a / R
+  float* assignments;     // [positions][slots]: p, then a / R
   float* slopes;          // [positions][slots]: U, then v / temperature + H, then E / |x|
-  float* grad_scores;     // [positions][chunk of slots]: H
+  float* grad_scores;     // [positions][chunk of slots]: H, where it has to be turned
   float* left;            // a chunk of slots of either as left operand
   float* grad_features;   // [positions][D]
   float* position_sums;   // what first_pass() sums over the slots
@@ -78,42 +81,77 @@ struct BackwardBuffers {
   float* radial;          // sum_k E score
 };
 
+/// The dot product of row k of two tables of one type.
+template <cpu::Element kElement>
+SLOTCON_SIMD inline float dot_rows(cpu::Matrix a, cpu::Matrix b, Index k, Index dims) {
+  Vector chain[4] = {};
+  for (Index first = 0; first < dims; first += 4 * kWidth) {
+#pragma GCC unroll 4
+    for (Index j = 0; j < 4; ++j) {
+      const Index d = first + j * kWidth, lanes = std::clamp<Index>(dims - d, 0, kWidth);
+      chain[j] =
+          load_first_as<kElement>(a.at(k, d), lanes) * load_first_as<kElement>(b.at(k, d), lanes) +
+          chain[j];
+    }
+  }
+  return sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
+}
+
+/// The one for their type.
+inline auto dot_rows_of(cpu::Element element) {
+  return element == cpu::Element::kFloat      ? &dot_rows<cpu::Element::kFloat>
+         : element == cpu::Element::kBFloat16 ? &dot_rows<cpu::Element::kBFloat16>
+                                              : &dot_rows<cpu::Element::kHalf>;
+}
+
 /// What all positions of an image share.
 SLOTCON_SIMD inline void prepare_image(const BackwardImage& image, const BackwardBuffers& buffers) {
-  if (image.grad_slots == nullptr) return;
+  if (image.grad_slots.data == nullptr) return;
   const Index slots = image.slots_count, dims = image.dims;
-  pack_by_slot(image.grad_slots, dims, 0, slots, buffers.grad_by_slot);
-  pack_by_dim(image.grad_slots, dims, 0, slots, buffers.grad_by_dim);
   std::fill(buffers.offset, buffers.offset + buffers.stride, 0.0f);
   std::fill(buffers.inverse_total, buffers.inverse_total + buffers.stride, 0.0f);
+  const auto dot_rows = dot_rows_of(image.slots.element);
   for (Index k = 0; k < slots; ++k) {
-    buffers.offset[k] = dot(image.grad_slots + k * dims, image.slots + k * dims, dims);
+    buffers.offset[k] = dot_rows(image.grad_slots, image.slots, k, dims);
     buffers.inverse_total[k] = 1.0f / image.totals[k];
   }
+  pack_by_slot(image.grad_slots, dims, 0, slots, buffers.grad_by_slot, image.operand);
+  pack_by_dim(image.grad_slots, dims, 0, slots, buffers.grad_by_dim, image.operand);
 }
 
-/// [K,N] from slot k and position n on becomes [positions][slots], zeros up to `padded` slots.
-SLOTCON_SIMD inline void load_scores(cpu::Matrix from, Index k, Index n, Index count, Index padded,
-                                     Index rows, float* to, Index stride) {
-  copy(from.from(k, n).transposed(), rows, count, {to, stride, 1});
-  for (Index row = 0; row < rows; ++row) {
-    std::fill(to + row * stride + count, to + row * stride + padded, 0.0f);
-  }
+/// Rows of floats side by side.
+struct Rows {
+  const float* data;
+  Index stride;
+
+  const float* operator[](Index row) const { return data + row * stride; }
+};
+
+/// H of slots k to k + count and positions from `first` on, a row for each position.
+SLOTCON_SIMD inline Rows gradient_of_scores(const BackwardImage& image,
+                                            const BackwardBuffers& buffers, Index k, Index count,
+                                            Index first, Index rows) {
+  const auto from = image.grad_scores.from(k, first);
+  if (from.row_stride == 1) return {reinterpret_cast<const float*>(from.data), from.column_stride};
+  copy(from.transposed(), rows, count, {buffers.grad_scores, kChunk, 1});
+  return {buffers.grad_scores, kChunk};
 }
 
-/// One chunk of slots of one position on the way to E: scores become p, U becomes
-/// v / temperature + H. `sums` collects v, v score, p score and H score.
+/// One chunk of slots of one position on the way to E: U becomes v / temperature + H, and
+/// `assignments` p. `sums` collects v, v score, p score and H score. What is beyond `count` counts
+/// as 0: there inverse_total is.
 template <bool kGradScores>
 SLOTCON_SIMD inline void soften(const BackwardImage& image, const BackwardBuffers& buffers,
                                 Index chunk, Index count, float inverse_partition,
-                                float* assignments, float* slopes, const float* grad_scores,
-                                float* sums) {
+                                const float* scores, const float* grad_scores, float* assignments,
+                                float* slopes, float* sums) {
   const Vector sharpness = broadcast(image.sharpness), scale = broadcast(inverse_partition);
   const float* offset = buffers.offset + chunk;
   const float* inverse_total = buffers.inverse_total + chunk;
   Vector v_sum{}, v_score{}, p_score{}, incoming_score{};
   for (Index k = 0; k < count; k += kWidth) {
-    const Vector score = load(assignments + k);
+    const Index lanes = std::min(kWidth, count - k);
+    const Vector score = load_lanes(scores + k, lanes);
     const Vector p = exp_negative(score * sharpness - sharpness) * scale;
     const Vector v = p * load(inverse_total + k) * (load(slopes + k) - load(offset + k));
     v_sum += v;
@@ -121,7 +159,7 @@ SLOTCON_SIMD inline void soften(const BackwardImage& image, const BackwardBuffer
     p_score = p * score + p_score;
     Vector slope = v * sharpness;
     if constexpr (kGradScores) {
-      const Vector incoming = load(grad_scores + k);
+      const Vector incoming = load_lanes(grad_scores + k, lanes);
       incoming_score = incoming * score + incoming_score;
       slope += incoming;
     }
@@ -134,37 +172,34 @@ SLOTCON_SIMD inline void soften(const BackwardImage& image, const BackwardBuffer
   sums[3] += sum(incoming_score);
 }
 
-/// U and the scores of all slots, chunk by chunk, and what has to be summed over all of them.
+/// soften() of all positions of the block.
+SLOTCON_SIMD inline void soften_chunk(const BackwardImage& image, const BackwardBuffers& buffers,
+                                      Index first, Index rows, Index k, Index count) {
+  const bool has_incoming = image.grad_scores.data != nullptr;
+  const Rows incoming =
+      has_incoming ? gradient_of_scores(image, buffers, k, count, first, rows) : Rows{nullptr, 0};
+  for (Index n = 0; n < rows; ++n) {
+    const Index place = n * buffers.stride + k;
+    const float* scores = image.scores + (first + n) * image.slots_count + k;
+    const auto one = has_incoming ? &soften<true> : &soften<false>;
+    one(image, buffers, k, count, image.inverse_partition[first + n], scores, incoming[n],
+        buffers.assignments + place, buffers.slopes + place, buffers.position_sums + 4 * n);
+  }
+}
+
+/// U and p of all slots, chunk by chunk, and what has to be summed over all of them.
 SLOTCON_SIMD inline void first_pass(const BackwardImage& image, const BackwardBuffers& buffers,
                                     Index first, Index rows) {
-  float* position_sums = buffers.position_sums;
-  std::fill(position_sums, position_sums + 4 * rows, 0.0f);
-  const bool grad_scores = image.grad_scores.data != nullptr;
+  std::fill(buffers.position_sums, buffers.position_sums + 4 * rows, 0.0f);
   for (Index k = 0; k < image.slots_count; k += kChunk) {
     const Index count = std::min(kChunk, image.slots_count - k);
-    const Index padded = round_up(count, kTileColumns);
-    load_scores(image.scores, k, first, count, padded, rows, buffers.assignments + k,
-                buffers.stride);
-    if (grad_scores) {
-      load_scores(image.grad_scores, k, first, count, padded, rows, buffers.grad_scores, kChunk);
-    }
-    multiply(buffers.features_left, buffers.grad_by_slot + k * image.dims, rows, padded, image.dims,
-             buffers.slopes + k, buffers.stride, false);
-    for (Index n = 0; n < rows; ++n) {
-      float* sums = position_sums + 4 * n;
-      float* assignments = buffers.assignments + n * buffers.stride + k;
-      float* slopes = buffers.slopes + n * buffers.stride + k;
-      const float* incoming = buffers.grad_scores + n * kChunk;
-      const float inverse = image.inverse_partition[first + n];
-      if (grad_scores) {
-        soften<true>(image, buffers, k, padded, inverse, assignments, slopes, incoming, sums);
-      } else {
-        soften<false>(image, buffers, k, padded, inverse, assignments, slopes, incoming, sums);
-      }
-    }
+    multiply(buffers.features_left, buffers.grad_by_slot + by_slot(k, image.dims, image.operand),
+             rows, round_up(count, kTileColumns), image.dims, buffers.slopes + k, buffers.stride,
+             false, image.operand);
+    soften_chunk(image, buffers, first, rows, k, count);
   }
   for (Index n = 0; n < rows; ++n) {
-    const float* s = position_sums + 4 * n;
+    const float* s = buffers.position_sums + 4 * n;
     buffers.slope_sum[n] = s[0] * image.sharpness;
     buffers.radial[n] = (s[1] - s[0] * s[2]) * image.sharpness + s[3];
   }
@@ -190,15 +225,18 @@ SLOTCON_SIMD inline void second_pass(const BackwardImage& image, const BackwardB
 SLOTCON_SIMD inline void take_score_gradient(const BackwardImage& image,
                                              const BackwardBuffers& buffers, Index first,
                                              Index rows) {
-  const Index slots = image.slots_count, stride = buffers.stride;
-  load_scores(image.scores, 0, first, slots, stride, rows, buffers.assignments, stride);
-  load_scores(image.grad_scores, 0, first, slots, stride, rows, buffers.slopes, stride);
-  for (Index n = 0; n < rows; ++n) {
-    const float* scores = buffers.assignments + n * stride;
-    float* slopes = buffers.slopes + n * stride;
-    buffers.radial[n] = dot(scores, slopes, stride);
-    for (Index k = 0; k < stride; k += kWidth) {
-      store(slopes + k, load(slopes + k) * image.inverse_norm[first + n]);
+  std::fill(buffers.radial, buffers.radial + rows, 0.0f);
+  for (Index chunk = 0; chunk < image.slots_count; chunk += kChunk) {
+    const Index count = std::min(kChunk, image.slots_count - chunk);
+    const Rows incoming = gradient_of_scores(image, buffers, chunk, count, first, rows);
+    for (Index n = 0; n < rows; ++n) {
+      const float* scores = image.scores + (first + n) * image.slots_count + chunk;
+      float* slopes = buffers.slopes + n * buffers.stride + chunk;
+      for (Index k = 0; k < count; k += kWidth) {
+        const Vector value = load_lanes(incoming[n] + k, std::min(kWidth, count - k));
+        store(slopes + k, value * image.inverse_norm[first + n]);
+      }
+      buffers.radial[n] += dot(scores, incoming[n], count);
     }
   }
 }
@@ -206,29 +244,33 @@ SLOTCON_SIMD inline void take_score_gradient(const BackwardImage& image,
 /// One chunk of slots of the gradient of the features, before the part along each feature.
 SLOTCON_SIMD inline void pull_features(const BackwardImage& image, const BackwardBuffers& buffers,
                                        Index rows, Index chunk, Index count) {
-  const Index dims = buffers.dims_stride;
-  if (image.grad_slots != nullptr) {
-    pack_left({buffers.assignments + chunk, 1, buffers.stride}, count, rows, buffers.left);
-    multiply(buffers.left, buffers.grad_by_dim + chunk * dims, rows, dims, count,
-             buffers.grad_features, dims, chunk > 0);
+  const Index dims = buffers.dims_stride, table = by_dim(chunk, image.dims, image.operand);
+  const bool from_slots = image.grad_slots.data != nullptr;
+  if (from_slots) {
+    pack_left({buffers.assignments + chunk, 1, buffers.stride}, count, rows, buffers.left,
+              image.operand);
+    multiply(buffers.left, buffers.grad_by_dim + table, rows, dims, count, buffers.grad_features,
+             dims, chunk > 0, image.operand);
   }
-  pack_left({buffers.slopes + chunk, 1, buffers.stride}, count, rows, buffers.left);
-  multiply(buffers.left, image.prototypes + chunk * dims, rows, dims, count, buffers.grad_features,
-           dims, chunk > 0 || image.grad_slots != nullptr);
+  pack_left({buffers.slopes + chunk, 1, buffers.stride}, count, rows, buffers.left, image.operand);
+  multiply(buffers.left, image.prototypes + table, rows, dims, count, buffers.grad_features, dims,
+           chunk > 0 || from_slots, image.operand);
 }
 
 /// Takes the part along each feature out and writes the gradient of the features.
 SLOTCON_SIMD inline void store_features(const BackwardImage& image, const BackwardBuffers& buffers,
                                         Index first, Index rows) {
+  const Index levels = packed_depth(rows, image.operand);
   for (Index n = 0; n < rows; ++n) {
     const float inverse_norm = image.inverse_norm[first + n];
     if (norm_is_floor(inverse_norm)) continue;
     const Vector along = broadcast(buffers.radial[n] * inverse_norm * inverse_norm);
     float* row = buffers.grad_features + n * buffers.dims_stride;
     for (Index d = 0; d < buffers.dims_stride; d += kTileColumns) {
-      const float* x = buffers.features_right + d * rows + n * kTileColumns;
+      const float* panel = buffers.features_right + d * levels;
       for (Index i = 0; i < kTileColumns; i += kWidth) {
-        store(row + d + i, load(row + d + i) - along * load(x + i));
+        const Vector x = load_level<kTileColumns>(panel, n, i, image.operand);
+        store(row + d + i, load(row + d + i) - along * x);
       }
     }
   }
@@ -237,25 +279,24 @@ SLOTCON_SIMD inline void store_features(const BackwardImage& image, const Backwa
 }
 
 SLOTCON_SIMD inline void backward_block(const BackwardImage& image, const BackwardBuffers& buffers,
-                                        Index first, Index rows) {
+                                        Index first, Index rows, bool add_units) {
   const auto features = image.features.from(0, first);
-  pack_right(features.transposed(), rows, image.dims, buffers.features_right);
-  if (image.grad_slots != nullptr) {
-    pack_left(features, image.dims, rows, buffers.features_left);
+  const bool from_slots = image.grad_slots.data != nullptr;
+  pack_right(features.transposed(), rows, image.dims, buffers.features_right, image.operand);
+  if (from_slots) {
+    pack_left(features, image.dims, rows, buffers.features_left, image.operand);
     first_pass(image, buffers, first, rows);
   } else {
     take_score_gradient(image, buffers, first, rows);
   }
   for (Index k = 0; k < image.slots_count; k += kChunk) {
     const Index count = std::min(kChunk, image.slots_count - k);
-    if (image.grad_slots != nullptr) {
-      second_pass(image, buffers, first, rows, k, round_up(count, kTileColumns));
-    }
+    if (from_slots) second_pass(image, buffers, first, rows, k, count);
     if (image.grad_features.data != nullptr) pull_features(image, buffers, rows, k, count);
     if (image.grad_units != nullptr) {
-      pack_left({buffers.slopes + k, buffers.stride, 1}, rows, count, buffers.left);
+      pack_left({buffers.slopes + k, buffers.stride, 1}, rows, count, buffers.left, image.operand);
       multiply(buffers.left, buffers.features_right, count, image.dims, rows,
-               image.grad_units + k * image.dims, image.dims, true);
+               image.grad_units + k * image.dims, image.dims, add_units, image.operand);
     }
   }
   if (image.grad_features.data != nullptr) store_features(image, buffers, first, rows);
@@ -265,10 +306,14 @@ SLOTCON_SIMD inline void backward_block(const BackwardImage& image, const Backwa
 SLOTCON_SIMD inline void backward_positions(const BackwardImage& image, Index first, Index last,
                                             cpu::Scratch& scratch) {
   scratch.rewind();
+  if (first == last && image.grad_units != nullptr && !image.add_units) {
+    std::fill(image.grad_units, image.grad_units + image.slots_count * image.dims, 0.0f);
+  }
   const BackwardBuffers buffers(image, std::min(kBlock, last - first), scratch);
   prepare_image(image, buffers);
   for (Index start = first; start < last; start += kBlock) {
-    backward_block(image, buffers, start, std::min(kBlock, last - start));
+    backward_block(image, buffers, start, std::min(kBlock, last - start),
+                   image.add_units || start > first);
   }
 }
 

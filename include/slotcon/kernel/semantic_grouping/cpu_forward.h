@@ -11,15 +11,17 @@ namespace slotcon::kernel::semantic_grouping {
 
 /// What the forward pass of one image reads and writes.
 struct ForwardImage {
-  Index slots, dims;          // K, D
-  float sharpness, eps;       // 1 / temperature
-  cpu::Matrix features;       // [D,N]
-  const float* prototypes;    // of unit length, by pack_by_slot()
-  cpu::MutableMatrix scores;  // [K,N]
-  float* inverse_norm;        // [N]  1 / |x_n|
-  float* inverse_partition;   // [N]  1 / sum_k e^((score - 1) / temperature)
-  float* sums;                // [K,D]  sum_n a x, over the positions of the task
-  float* totals;              // [K]  sum_n a
+  Index slots, dims;         // K, D
+  float sharpness, eps;      // 1 / temperature
+  Operand operand;           // of the products
+  cpu::Matrix features;      // [D,N]
+  const float* prototypes;   // of unit length, by pack_by_slot()
+  float* scores;             // [N,K]
+  float* inverse_norm;       // [N]  1 / |x_n|
+  float* inverse_partition;  // [N]  1 / sum_k e^((score - 1) / temperature)
+  bool* present;             // [K]  becomes true for what wins a position
+  float* sums;               // [K,D]  sum_n a x, over the positions of the task
+  float* totals;             // [K]  sum_n a
 };
 
 }  // namespace slotcon::kernel::semantic_grouping
@@ -37,38 +39,38 @@ namespace slotcon::kernel::semantic_grouping::SLOTCON_SIMD_NAMESPACE {
 constexpr Index kBlock = 196 / kTileRows * kTileRows;
 
 struct ForwardBuffers {
-  ForwardBuffers(Index slots, Index dims, Index rows, cpu::Scratch& scratch)
-      : stride(round_up(slots, kTileColumns)),
-        features_left(scratch.take(left_size(dims, rows))),
-        features_right(scratch.take(right_size(rows, dims))),
+  ForwardBuffers(const ForwardImage& image, Index rows, cpu::Scratch& scratch)
+      : stride(round_up(image.slots, kTileColumns)),
+        features_left(scratch.take(left_size(image.dims, rows, image.operand))),
+        features_right(scratch.take(right_size(rows, image.dims, image.operand))),
         block(scratch.take(rows * stride)),
         totals(scratch.take(stride)),
-        weights(scratch.take(left_size(rows, kChunk))) {}
+        weights(scratch.take(left_size(rows, kChunk, image.operand))) {}
 
   Index stride;           // floats from position to position of `block`
   float* features_left;   // x as left operand of depth D
   float* features_right;  // x as right operand of D columns
-  float* block;           // [positions][slots]: scores, then assignments
+  float* block;           // [positions][slots]: <x, s>, then assignments
   float* totals;          // of the block's assignments
   float* weights;         // assignments of a chunk of slots as left operand
 };
 
 /// 1 / |x| of the rows of a left operand.
-SLOTCON_SIMD inline void inverse_norms(const float* left, Index depth, Index rows, float* to) {
+SLOTCON_SIMD inline void inverse_norms(const float* left, Index depth, Index rows, float* to,
+                                       Operand operand) {
+  const Index levels = packed_depth(depth, operand);
   for (Index row = 0; row < rows; row += kTileRows) {
-    const float* strip = left + row * depth;
+    const float* strip = left + row * levels;
     Vector chain[4] = {};
-    Index d = 0;
-    for (; d + 4 <= depth; d += 4) {
-#pragma GCC unroll 4
-      for (Index j = 0; j < 4; ++j) {
-        const Vector value = load(strip + (d + j) * kTileRows);
-        chain[j] = value * value + chain[j];
-      }
-    }
-    for (; d < depth; ++d) {
+    for (Index d = 0; d < levels; ++d) {
       const Vector value = load(strip + d * kTileRows);
-      chain[0] = value * value + chain[0];
+      if (operand == Operand::kFloat) {
+        chain[d % 4] = value * value + chain[d % 4];
+      } else {
+        const Vector first = first_of_pair(value), second = second_of_pair(value);
+        chain[d % 2] = first * first + chain[d % 2];
+        chain[2 + d % 2] = second * second + chain[2 + d % 2];
+      }
     }
     float square[kWidth];
     store(square, (chain[0] + chain[1]) + (chain[2] + chain[3]));
@@ -78,31 +80,65 @@ SLOTCON_SIMD inline void inverse_norms(const float* left, Index depth, Index row
   }
 }
 
-SLOTCON_SIMD inline void scale_rows(float* block, Index stride, Index rows, const float* scale) {
-  for (Index n = 0; n < rows; ++n) {
-    float* row = block + n * stride;
-    for (Index k = 0; k < stride; k += kWidth) store(row + k, load(row + k) * scale[n]);
+/// The largest score of a position so far, lane by lane, and its slot.
+struct Winner {
+  Vector score;
+  IntVector slot;
+
+  SLOTCON_SIMD_INLINE void meet(Vector scores, IntVector slots) {
+    const IntVector higher = scores > score;
+    score = higher ? scores : score;
+    slot = higher ? slots : slot;
   }
+
+  /// The slot, the lowest of several with an equal score.
+  SLOTCON_SIMD_INLINE Index find() const {
+    Index best = 0;
+    for (Index i = 1; i < kWidth; ++i) {
+      if (score[i] > score[best] || (score[i] == score[best] && slot[i] < slot[best])) best = i;
+    }
+    return slot[best];
+  }
+};
+
+/// One position: <x, s> become the scores and, in place, e^((score - 1) / temperature). Scores are
+/// cosines, so that no maximum has to be found: the exponent is between -2 / temperature and 0.
+/// Returns the sum; the slot with the largest score is present.
+SLOTCON_SIMD inline float score(const ForwardImage& image, float inverse_norm, float* row,
+                                float* scores) {
+  const Vector sharpness = broadcast(image.sharpness);
+  const IntVector lane = lane_numbers();
+  Vector partition{};
+  const Vector none = broadcast(-2);  // below every cosine
+  Winner winner{none, IntVector{}};
+  for (Index k = 0; k < image.slots; k += kWidth) {
+    const Index lanes = std::min(kWidth, image.slots - k);
+    Vector value = load(row + k) * inverse_norm;
+    store_lanes(scores + k, value, lanes);
+    Vector weight = exp_negative(value * sharpness - sharpness);
+    if (lanes < kWidth) {
+      weight = first_lanes(lanes) ? weight : Vector{};
+      value = first_lanes(lanes) ? value : none;
+    }
+    store(row + k, weight);
+    partition += weight;
+    winner.meet(value, lane + static_cast<std::int32_t>(k));
+  }
+  // relaxed: several threads may set it at once
+  __atomic_store_n(image.present + winner.find(), true, __ATOMIC_RELAXED);
+  return sum(partition);
 }
 
-/// Scores become assignments: a softmax over the slots, plus eps. Scores are cosines, so that no
-/// maximum has to be found: the exponent is between -2 / temperature and 0.
-SLOTCON_SIMD inline void assign(const ForwardImage& image, float* block, Index stride, Index rows,
-                                float* inverse_partition, float* totals) {
+/// The rows of `block` become assignments: softmaxes over the slots, plus eps.
+SLOTCON_SIMD inline void assign(const ForwardImage& image, float* block, Index stride, Index first,
+                                Index rows, float* totals) {
   std::fill(totals, totals + stride, 0.0f);
-  const Vector sharpness = broadcast(image.sharpness);
   for (Index n = 0; n < rows; ++n) {
     float* row = block + n * stride;
-    Vector partition{};
-    for (Index k = 0; k < stride; k += kWidth) {
-      Vector value = exp_negative(load(row + k) * sharpness - sharpness);
-      if (k + kWidth > image.slots) value = keep_first(value, image.slots - k);
-      store(row + k, value);
-      partition += value;
-    }
-    const float inverse = 1.0f / sum(partition);
-    inverse_partition[n] = inverse;
-    for (Index k = 0; k < stride; k += kWidth) {
+    float* scores = image.scores + (first + n) * image.slots;
+    const float inverse = 1.0f / score(image, image.inverse_norm[first + n], row, scores);
+    image.inverse_partition[first + n] = inverse;
+    for (Index k = 0; k < image.slots; k += kWidth) {
       const Vector value = load(row + k) * inverse + image.eps;
       store(row + k, value);
       store(totals + k, load(totals + k) + value);
@@ -115,9 +151,9 @@ SLOTCON_SIMD inline void pool(const ForwardImage& image, const ForwardBuffers& b
                               bool add) {
   for (Index k = 0; k < image.slots; k += kChunk) {
     const Index count = std::min(kChunk, image.slots - k);
-    pack_left({buffers.block + k, buffers.stride, 1}, rows, count, buffers.weights);
+    pack_left({buffers.block + k, buffers.stride, 1}, rows, count, buffers.weights, image.operand);
     multiply(buffers.weights, buffers.features_right, count, image.dims, rows,
-             image.sums + k * image.dims, image.dims, add);
+             image.sums + k * image.dims, image.dims, add, image.operand);
   }
   for (Index k = 0; k < image.slots; ++k) image.totals[k] += buffers.totals[k];
 }
@@ -125,23 +161,19 @@ SLOTCON_SIMD inline void pool(const ForwardImage& image, const ForwardBuffers& b
 SLOTCON_SIMD inline void forward_block(const ForwardImage& image, const ForwardBuffers& buffers,
                                        Index first, Index rows, bool add) {
   const auto features = image.features.from(0, first);
-  pack_left(features, image.dims, rows, buffers.features_left);
-  pack_right(features.transposed(), rows, image.dims, buffers.features_right);
-  inverse_norms(buffers.features_left, image.dims, rows, image.inverse_norm + first);
+  pack_left(features, image.dims, rows, buffers.features_left, image.operand);
+  pack_right(features.transposed(), rows, image.dims, buffers.features_right, image.operand);
+  inverse_norms(buffers.features_left, image.dims, rows, image.inverse_norm + first, image.operand);
   multiply(buffers.features_left, image.prototypes, rows, buffers.stride, image.dims, buffers.block,
-           buffers.stride, false);
-  scale_rows(buffers.block, buffers.stride, rows, image.inverse_norm + first);
-  copy({buffers.block, 1, buffers.stride}, image.slots, rows, image.scores.from(0, first));
-  assign(image, buffers.block, buffers.stride, rows, image.inverse_partition + first,
-         buffers.totals);
+           buffers.stride, false, image.operand);
+  assign(image, buffers.block, buffers.stride, first, rows, buffers.totals);
   pool(image, buffers, rows, add);
 }
 
 /// Positions first to last of an image; `sums` and `totals` are of these positions alone.
 SLOTCON_SIMD inline void forward_positions(const ForwardImage& image, Index first, Index last,
                                            cpu::Scratch& scratch) {
-  scratch.rewind();
-  const ForwardBuffers buffers(image.slots, image.dims, std::min(kBlock, last - first), scratch);
+  const ForwardBuffers buffers(image, std::min(kBlock, last - first), scratch);
   std::fill(image.totals, image.totals + image.slots, 0.0f);
   if (first == last) std::fill(image.sums, image.sums + image.slots * image.dims, 0.0f);
   for (Index start = first; start < last; start += kBlock) {
@@ -149,10 +181,11 @@ SLOTCON_SIMD inline void forward_positions(const ForwardImage& image, Index firs
   }
 }
 
-/// The slots of an image from the sums of its parts, added in order; `totals` becomes that of all.
-/// Of a single part `slots` may be the sums, and `totals` the part's.
+/// The slots [K,D] of an image from the sums of its parts, added in order; `totals` becomes that of
+/// all.
 SLOTCON_SIMD inline void finish_slots(const float* sums, const float* part_totals, Index parts,
-                                      Index slots_count, Index dims, float* slots, float* totals) {
+                                      Index slots_count, Index dims, cpu::MutableMatrix slots,
+                                      float* totals) {
   for (Index k = 0; k < slots_count; ++k) {
     float total = 0;
     for (Index part = 0; part < parts; ++part) total += part_totals[part * slots_count + k];
@@ -163,7 +196,7 @@ SLOTCON_SIMD inline void finish_slots(const float* sums, const float* part_total
       for (Index part = 0; part < parts; ++part) {
         value += load_lanes(sums + (part * slots_count + k) * dims + d, lanes);
       }
-      store_lanes(slots + k * dims + d, value * inverse, lanes);
+      store_elements(slots.at(k, d), slots.element, value * inverse, lanes);
     }
     totals[k] = total;
   }

@@ -4,19 +4,22 @@
 #ifndef SLOTCON_KERNEL_SEMANTIC_GROUPING_CPU_PROTOTYPES_H
 #define SLOTCON_KERNEL_SEMANTIC_GROUPING_CPU_PROTOTYPES_H
 #include <slotcon/kernel/cpu/gemm.h>
+#include <slotcon/kernel/cpu/unit_rows.h>
 
 #include <cmath>
 
 namespace slotcon::kernel::semantic_grouping {
 
 using cpu::Index;
+using cpu::norm_is_floor;
+using cpu::Operand;
+using cpu::packed_depth;
 using cpu::round_up;
 
-/// The inverse of a norm that is kept from below 1e-12; NaN stays NaN.
-inline float inverse_of_norm(float square) { return 1.0f / std::max(std::sqrt(square), 1e-12f); }
-
-/// Whether the floor held: then the norm is a constant, without a gradient.
-inline bool norm_is_floor(float inverse_norm) { return inverse_norm >= 1.0f / 1e-12f; }
+/// The inverse of a norm that is kept from below the floor; NaN stays NaN.
+inline float inverse_of_norm(float square) {
+  return 1.0f / std::max(std::sqrt(square), static_cast<float>(kNormFloor));
+}
 
 }  // namespace slotcon::kernel::semantic_grouping
 
@@ -34,8 +37,8 @@ using namespace slotcon::kernel::cpu::SLOTCON_SIMD_NAMESPACE;  // NOLINT: its ot
 inline Index chunk_of_slots() { return kChunk; }
 
 /// Prototypes first to last of [K,D] at unit length, and the inverses of their norms.
-SLOTCON_SIMD inline void unit_rows(const float* from, Index dims, Index first, Index last,
-                                   float* to, float* inverse_norm) {
+SLOTCON_SIMD inline void unit_prototypes(const float* from, Index dims, Index first, Index last,
+                                         float* to, float* inverse_norm) {
   for (Index k = first; k < last; ++k) {
     const float* row = from + k * dims;
     const float inverse = inverse_of_norm(dot(row, row, dims));
@@ -45,23 +48,35 @@ SLOTCON_SIMD inline void unit_rows(const float* from, Index dims, Index first, I
 }
 
 /// Floats of a table [K,D] packed in one of the two orders below.
-inline Index packed_by_slot_size(Index slots, Index dims) { return right_size(dims, slots); }
-inline Index packed_by_dim_size(Index slots, Index dims) { return right_size(slots, dims); }
+inline Index packed_by_slot_size(Index slots, Index dims, Operand operand) {
+  return right_size(dims, slots, operand);
+}
+inline Index packed_by_dim_size(Index slots, Index dims, Operand operand) {
+  return right_size(slots, dims, operand);
+}
 
-/// Rows first to last of a table [K,D] as columns of a right operand of depth D. `first` is a
-/// multiple of kChunk; what belongs to it starts at to + first D.
-SLOTCON_SIMD inline void pack_by_slot(const float* table, Index dims, Index first, Index last,
-                                      float* to) {
-  pack_right({table + first * dims, 1, dims}, dims, last - first, to + first * dims);
+/// Where what belongs to slot k, a multiple of kChunk, starts in either.
+inline Index by_slot(Index k, Index dims, Operand operand) {
+  return k * packed_depth(dims, operand);
+}
+inline Index by_dim(Index k, Index dims, Operand operand) {
+  return packed_depth(k, operand) * round_up(dims, kTileColumns);
+}
+
+/// Rows first to last of a table [K,D] as columns of a right operand of depth D; `first` is a
+/// multiple of kChunk.
+SLOTCON_SIMD inline void pack_by_slot(cpu::Matrix table, Index dims, Index first, Index last,
+                                      float* to, Operand operand) {
+  pack_right(table.from(first, 0).transposed(), dims, last - first,
+             to + by_slot(first, dims, operand), operand);
 }
 
 /// Rows first to last of a table [K,D] as right operands of D columns, one for each kChunk rows.
-/// `first` is a multiple of kChunk; what belongs to it starts at to + first round_up(D, tile).
-SLOTCON_SIMD inline void pack_by_dim(const float* table, Index dims, Index first, Index last,
-                                     float* to) {
-  for (Index start = first; start < last; start += kChunk) {
-    pack_right({table + start * dims, dims, 1}, std::min(kChunk, last - start), dims,
-               to + start * round_up(dims, kTileColumns));
+SLOTCON_SIMD inline void pack_by_dim(cpu::Matrix table, Index dims, Index first, Index last,
+                                     float* to, Operand operand) {
+  for (Index k = first; k < last; k += kChunk) {
+    pack_right(table.from(k, 0), std::min(kChunk, last - k), dims, to + by_dim(k, dims, operand),
+               operand);
   }
 }
 

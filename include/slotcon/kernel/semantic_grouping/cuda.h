@@ -149,20 +149,23 @@ inline Forward cuda_forward(const torch::Tensor& features, const torch::Tensor& 
   const auto inverse_norm = call.floats({call.images, call.positions});
   const auto inverse_partition = call.floats({call.images, call.positions});
   const auto totals = call.floats({call.images, call.slots});
+  const auto winners = at::empty({call.images, call.positions}, totals.options().dtype(at::kInt));
+  const auto present = at::empty({call.images, call.slots}, totals.options().dtype(at::kBool));
   const auto rows = call.rows(features, inverse_norm.data_ptr<float>());
   const auto units = call.units(prototypes.contiguous());
   const auto scores = cuda::product(rows.flatten(0, 1), units.t(), at::kFloat)
                           .view({call.images, call.positions, call.slots});
   call.launch(call.launches.scores, {call.images * call.positions, call.slots, call.sharpness,
                                      inverse_norm.const_data_ptr<float>(), scores.data_ptr<float>(),
-                                     inverse_partition.data_ptr<float>()});
+                                     inverse_partition.data_ptr<float>(), winners.data_ptr<int>()});
   const auto weights = call.numbers(scores.sizes());
   call.launch(call.launches.weights,
               {call.scalar, call.images, call.slots, call.positions, call.sharpness, call.eps,
                scores.const_data_ptr<float>(), inverse_partition.const_data_ptr<float>(),
-               weights.data_ptr(), totals.data_ptr<float>()});
+               winners.const_data_ptr<int>(), weights.data_ptr(), totals.data_ptr<float>(),
+               present.data_ptr<bool>()});
   const auto slots = cuda::product(weights.transpose(1, 2), rows, call.type);
-  return {slots, scores.transpose(1, 2), inverse_norm, inverse_partition, totals};
+  return {slots, scores.transpose(1, 2), present, inverse_norm, inverse_partition, totals};
 }
 
 /// Backward pass: the gradients of features, in their type and memory order, and of prototypes,

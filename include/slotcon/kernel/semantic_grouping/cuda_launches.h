@@ -40,24 +40,29 @@ struct UnitRows {
 
 /// Scores from the products of features and unit prototypes:
 ///     score = product / |x|        partition = sum_k e^((score - 1) / temperature)
+/// and the slot with the largest one, the first of them.
 struct Scores {
   Index rows, slots;
   float sharpness;            // 1 / temperature
   const float* inverse_norm;  // [rows]
   float* scores;              // [rows,K], products before
   float* inverse_partition;   // [rows]
+  int* winners;               // [rows]
 };
 
 /// With a = softmax + eps:
 ///     total_k = sum_n a_kn         weight = a / total
+/// and whether a slot wins any position.
 struct Weights {
   Scalar type;
   Index images, slots, positions;
   float sharpness, eps;
   const float* scores;             // [B,N,K]
   const float* inverse_partition;  // [B,N]
+  const int* winners;              // [B,N]
   void* weights;                   // [B,N,K]
   float* totals;                   // [B,K]
+  bool* present;                   // [B,K]
 };
 
 /// The dot products of the rows of two tables.

@@ -1,6 +1,7 @@
 // Slot InfoNCE on the CPU without the matrix of logits: queries meet the keys block by block.
 #pragma once
 
+#include <slotcon/core/unit_length.h>
 #include <slotcon/kernel/cpu/contrast.h>
 #include <slotcon/kernel/once_differentiable.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -11,24 +12,34 @@
 
 namespace slotcon::kernel::slot_info_nce {
 
-/// The lowest temperature of the fused kernel: exp(-2 / temperature) is a normal float32 number, so
-/// logits of cosines, which are bounded, need no maximum.
-constexpr double kLowestTemperature = 0.025;
-
 namespace detail {
 
-/// The contrast of unit vectors [C,D] with others [R,D]; `mixtures` may be undefined.
-inline cpu::Contrast between(const torch::Tensor& columns, const torch::Tensor& rows,
-                             double temperature, const torch::Tensor& totals,
-                             const torch::Tensor& mixtures) {
+/// Rows [*,D] with the inverses of their norms [*]: instead of a copy at unit length, which would
+/// take as much memory as the rows do.
+struct Rows {
+  torch::Tensor vectors, inverse_norms;
+
+  cpu::Directions directions() const {
+    return {vectors.const_data_ptr<float>(), inverse_norms.const_data_ptr<float>()};
+  }
+};
+
+inline Rows with_norms(const torch::Tensor& vectors) {
+  return {vectors.contiguous(),
+          at::linalg_vector_norm(vectors, 2, {1}).clamp_min_(kNormFloor).reciprocal_()};
+}
+
+/// The contrast of columns [C,D] with rows [R,D]; `gradients` may be undefined.
+inline cpu::Contrast between(const Rows& columns, const Rows& rows, double temperature,
+                             const torch::Tensor& totals, const torch::Tensor& gradients) {
   cpu::Contrast contrast{};
-  contrast.columns = columns.const_data_ptr<float>();
-  contrast.rows = rows.const_data_ptr<float>();
-  contrast.num_rows = rows.size(0);
-  contrast.dim = rows.size(1);
+  contrast.columns = columns.directions();
+  contrast.rows = rows.directions();
+  contrast.num_rows = rows.vectors.size(0);
+  contrast.dim = rows.vectors.size(1);
   contrast.scale = static_cast<float>(1 / temperature);
   contrast.totals = totals.mutable_data_ptr<double>();
-  if (mixtures.defined()) contrast.mixtures = mixtures.mutable_data_ptr<float>();
+  if (gradients.defined()) contrast.gradients = gradients.mutable_data_ptr<float>();
   return contrast;
 }
 
@@ -43,7 +54,8 @@ inline void check_positive(const torch::Tensor& positive, std::int64_t keys,
 }
 
 /// The loss as a node of the graph. The gradient by the queries comes out of the same pass over the
-/// keys as the loss; that by the keys takes a second one, over the queries.
+/// keys as the loss; that by the keys takes a second one, over the queries. What the kernel gives
+/// lacks the factor 2 / n.
 class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
  public:
   struct Settings {
@@ -53,22 +65,27 @@ class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
   };
 
   static torch::Tensor forward(torch::autograd::AutogradContext* context,
-                               const torch::Tensor& queries_, const torch::Tensor& keys_,
+                               const torch::Tensor& queries, const torch::Tensor& keys,
                                const torch::Tensor& positive_, const Settings& settings) {
-    const auto queries = queries_.contiguous(), keys = keys_.contiguous();
+    const auto columns = with_norms(queries), rows = with_norms(keys);
     const auto positive = positive_.contiguous();
     check_positive(positive, keys.size(0), settings.who);
     const auto totals = at::empty(positive.sizes(), queries.options().dtype(torch::kDouble));
     const auto at_positive = at::empty(positive.sizes(), queries.options());
-    auto by_queries = settings.by_queries ? at::empty_like(queries) : torch::Tensor();
-    auto contrast = between(queries, keys, settings.temperature, totals, by_queries);
+    const auto by_queries =
+        settings.by_queries ? at::empty(queries.sizes(), queries.options()) : torch::Tensor();
+    auto contrast = between(columns, rows, settings.temperature, totals, by_queries);
     contrast.marked_row = positive.const_data_ptr<std::int64_t>();
     contrast.marked = at_positive.mutable_data_ptr<float>();
     cpu::compute(contrast, queries.size(0));
-    if (by_queries.defined()) {
-      by_queries.div_(totals.to(torch::kFloat).unsqueeze(1)).sub_(keys.index_select(0, positive));
+    if (settings.by_keys) {
+      context->save_for_backward(
+          {by_queries, queries, keys, columns.inverse_norms, rows.inverse_norms, positive, totals});
+    } else if (settings.by_queries) {
+      context->save_for_backward({by_queries, queries});
     }
-    save(context, settings, {by_queries, queries_, keys_, positive, totals});
+    context->saved_data["temperature"] = settings.temperature;
+    context->saved_data["who"] = settings.who;
     return at::full({}, 2 * settings.temperature * mean_loss(totals, at_positive),
                     queries.options());
   }
@@ -76,33 +93,24 @@ class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& by_loss) {
     const auto saved = context->get_saved_variables();
-    const auto& positive = saved[3];
-    const auto scale = by_loss[0] * (2.0 / static_cast<double>(positive.size(0)));
-    const auto who = context->saved_data["who"].toStringRef();
-    torch::autograd::variable_list gradients(4);
-    if (saved[0].defined() && context->needs_input_grad(0)) {
-      gradients[0] = OnceDifferentiable::apply(saved[0] * scale, saved[1], who);
-    }
-    if (saved[2].defined() && context->needs_input_grad(1)) {
-      const auto by_keys = mix_queries(saved[1], saved[2], positive, saved[4],
-                                       context->saved_data["temperature"].toDouble());
-      gradients[1] = OnceDifferentiable::apply(by_keys * scale, saved[2], who);
-    }
-    return gradients;
+    const auto& queries = saved[1];
+    const auto keys = saved.size() > 2 ? saved[2] : torch::Tensor();
+    return once_differentiable(
+        context->saved_data["who"].toStringRef(), {queries, keys, by_loss[0]}, [&] {
+          const auto scale = by_loss[0] * (2.0 / static_cast<double>(queries.size(0)));
+          torch::autograd::variable_list gradients(4);
+          if (context->needs_input_grad(0)) gradients[0] = saved[0] * scale;
+          if (context->needs_input_grad(1)) {
+            gradients[1] =
+                gradient_by_keys({queries.contiguous(), saved[3]}, {keys.contiguous(), saved[4]},
+                                 saved[5], saved[6], context->saved_data["temperature"].toDouble())
+                    .mul_(scale);
+          }
+          return gradients;
+        });
   }
 
  private:
-  /// What backward() needs and no more: `tensors` are the gradient by the queries, the queries, the
-  /// keys, the positives and the totals.
-  static void save(torch::autograd::AutogradContext* context, const Settings& settings,
-                   torch::autograd::variable_list tensors) {
-    if (!settings.by_queries && !settings.by_keys) return;
-    if (!settings.by_keys) tensors[2] = torch::Tensor();
-    context->save_for_backward(std::move(tensors));
-    context->saved_data["temperature"] = settings.temperature;
-    context->saved_data["who"] = settings.who;
-  }
-
   /// The mean of -log(share of the positive in the total): never below 0, and 0 of a single key.
   static double mean_loss(const torch::Tensor& totals, const torch::Tensor& at_positive) {
     const auto* total = totals.const_data_ptr<double>();
@@ -114,26 +122,25 @@ class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
 
   /// For each key the sum of the queries, weighted by what their softmax gives it, less 1 where it
   /// is the positive.
-  static torch::Tensor mix_queries(const torch::Tensor& queries, const torch::Tensor& keys,
-                                   const torch::Tensor& positive, const torch::Tensor& totals,
-                                   double temperature) {
-    const at::NoGradGuard no_grad;
-    const auto columns = keys.contiguous(), rows = queries.contiguous();
+  static torch::Tensor gradient_by_keys(const Rows& queries, const Rows& keys,
+                                        const torch::Tensor& positive, const torch::Tensor& totals,
+                                        double temperature) {
     const auto weights = totals.reciprocal().to(torch::kFloat);
-    const auto mixtures = at::empty_like(columns);
-    const auto sums = at::empty({keys.size(0)}, totals.options());
-    auto contrast = between(columns, rows, temperature, sums, mixtures);
+    const auto gradients = at::empty(keys.vectors.sizes(), keys.vectors.options());
+    const auto sums = at::empty({keys.vectors.size(0)}, totals.options());
+    auto contrast = between(keys, queries, temperature, sums, gradients);
     contrast.weights = weights.const_data_ptr<float>();
     contrast.own_column = positive.const_data_ptr<std::int64_t>();
-    cpu::compute(contrast, keys.size(0));
-    return mixtures;
+    cpu::compute(contrast, keys.vectors.size(0));
+    return gradients;
   }
 };
 
 }  // namespace detail
 
 /// As `reference`, of float32 on the CPU at a temperature of at least kLowestTemperature; equal on
-/// any number of threads, differentiable once. Memory beside the gradients: O(D) a thread and O(n).
+/// any number of threads, differentiable once. Memory beside the gradients: O(D) a thread and
+/// O(n + m).
 /// Throws c10::IndexError for a positive that is not among the keys.
 inline torch::Tensor fused(const torch::Tensor& queries, const torch::Tensor& keys,
                            const torch::Tensor& positive, double temperature, const char* who) {

@@ -12,7 +12,7 @@ __global__ void __launch_bounds__(kBlockThreads) units_kernel(Units call) {
   using Number = typename Tiles::Number;
   const int count = counted(call.set);
   const Index row = cuda::row_index<kWarp>();
-  if (!inside(row, cuda::divided_up(count, kTile) * kTile)) return;
+  if (row >= cuda::divided_up(count, kTile) * kTile) return;
   const bool there = inside<Index>(row, count);
   const auto* from = static_cast<const Number*>(call.vectors) + row * call.dims;
   float square = 0;

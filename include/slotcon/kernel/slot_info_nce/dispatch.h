@@ -17,16 +17,12 @@ inline Choice choose(const torch::Tensor& queries, const torch::Tensor& keys,
   for (const auto& tensor : {queries, keys, positive}) {
     if (!tensor.is_cpu()) return no_kernel_for(tensor);
   }
-  std::ostringstream why_not;
   if (positive.scalar_type() != torch::kLong) {
+    std::ostringstream why_not;
     why_not << "the kernel needs positives of Long, got " << positive.scalar_type();
     return {false, why_not.str()};
   }
-  if (temperature < kLowestTemperature) {
-    why_not << "the kernel needs temperature >= " << kLowestTemperature << ", got " << temperature;
-    return {false, why_not.str()};
-  }
-  return {true, ""};
+  return choose_by_temperature(temperature);
 }
 
 }  // namespace slotcon::kernel::slot_info_nce

@@ -1,15 +1,24 @@
-#include "benchmarks/peak_memory.h"
+// How much memory a call needs, by LibTorch's CPU allocator.
+#pragma once
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <unordered_map>
 
-namespace bench {
-namespace {
+namespace slotcon::testing {
+
+/// Bytes beyond those that were allocated before.
+struct MemoryGrowth {
+  std::int64_t peak;  ///< at the highest point
+  std::int64_t kept;  ///< in the end
+};
+
+namespace detail {
 
 /// The default allocator, counted. Memory may be freed after the allocator was taken out again.
 class CountingAllocator final : public c10::Allocator {
@@ -30,12 +39,12 @@ class CountingAllocator final : public c10::Allocator {
   void restart() {
     const std::lock_guard lock(mutex_);
     sizes_.clear();
-    current_ = peak_ = 0;
+    growth_ = {};
   }
 
-  std::int64_t peak() {
+  MemoryGrowth growth() {
     const std::lock_guard lock(mutex_);
-    return peak_;
+    return growth_;
   }
 
   static CountingAllocator& instance() {
@@ -52,21 +61,21 @@ class CountingAllocator final : public c10::Allocator {
   void note_allocation(void* data, std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     sizes_[data] = static_cast<std::int64_t>(bytes);
-    current_ += static_cast<std::int64_t>(bytes);
-    peak_ = std::max(peak_, current_);
+    growth_.kept += static_cast<std::int64_t>(bytes);
+    growth_.peak = std::max(growth_.peak, growth_.kept);
   }
 
   void note_release(void* data) {
     const std::lock_guard lock(mutex_);
     const auto entry = sizes_.find(data);
     if (entry == sizes_.end()) return;
-    current_ -= entry->second;
+    growth_.kept -= entry->second;
     sizes_.erase(entry);
   }
 
   std::mutex mutex_;
   std::unordered_map<void*, std::int64_t> sizes_;
-  std::int64_t current_ = 0, peak_ = 0;
+  MemoryGrowth growth_{};
 };
 
 /// Allocations are counted in this scope.
@@ -81,13 +90,19 @@ class Counting {
   c10::Allocator* usual_ = c10::GetCPUAllocator();
 };
 
-}  // namespace
+}  // namespace detail
 
-std::int64_t peak_memory_growth(const std::function<void()>& call) {
-  CountingAllocator::instance().restart();
-  const Counting scope;
+/// How far `call` raises the bytes that LibTorch's CPU allocator has handed out, results and
+/// gradients included, what the call frees before it ends too.
+///
+/// Counts on all threads. Not counted: what bypasses the allocator (MKL's and oneDNN's own
+/// buffers, std containers).
+template <class Call>
+MemoryGrowth memory_growth(const Call& call) {
+  detail::CountingAllocator::instance().restart();
+  const detail::Counting scope;
   call();
-  return CountingAllocator::instance().peak();
+  return detail::CountingAllocator::instance().growth();
 }
 
-}  // namespace bench
+}  // namespace slotcon::testing

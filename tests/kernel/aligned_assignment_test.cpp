@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "tests/kernel/fused.h"
+#include "tests/support/boxes.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/peak_memory.h"
 #include "tests/support/tolerance.h"
 
 using slotcon::AssignmentOptions;
@@ -23,13 +25,21 @@ using slotcon::functional::inverse_augment;
 using slotcon::kernel::aligned_assignment::choose;
 using slotcon::testing::as_accurate;
 using slotcon::testing::Autocast;
+using slotcon::testing::box;
 using slotcon::testing::close;
+using slotcon::testing::flags;
+using slotcon::testing::floats;
 using slotcon::testing::Forced;
 using slotcon::testing::gradcheck;
 using slotcon::testing::gradgradcheck;
 using slotcon::testing::instruction_sets;
+using slotcon::testing::memory_growth;
 using slotcon::testing::noise;
+using slotcon::testing::random_boxes;
 using slotcon::testing::Tensors;
+using slotcon::testing::Threads;
+using slotcon::testing::unusual_boxes;
+using torch::autograd::grad;
 
 namespace {
 
@@ -42,16 +52,12 @@ struct Problem {
 
 /// Boxes of any size within the view, a third of the images mirrored.
 ViewGeometry geometry(std::int64_t images, std::uint64_t seed) {
-  const auto corners = at::sigmoid(noise({images, 2, 2}, seed));  // [B, corner, axis]
-  const auto boxes = at::cat({at::amin(corners, 1), at::amax(corners, 1)}, 1);
-  return {boxes.to(torch::kFloat), noise({images}, seed + 1) > 0.4};
+  return {random_boxes(images, seed), noise({images}, seed + 1) > 0.4};
 }
 
 Problem problem(at::IntArrayRef sizes) {
-  const auto scores = [&](std::uint64_t seed) {
-    return (0.5 * noise(sizes, seed)).tanh().to(torch::kFloat);
-  };
-  const auto center = (0.1 * noise({1, sizes[1]}, 3)).to(torch::kFloat);
+  const auto scores = [&](std::uint64_t seed) { return (0.5 * floats(sizes, seed)).tanh(); };
+  const auto center = 0.1 * floats({1, sizes[1]}, 3);
   return {scores(1), scores(2), center, geometry(sizes[0], 4), geometry(sizes[0], 6)};
 }
 
@@ -95,12 +101,6 @@ void expect_equal(const Result& a, const Result& b) {
   EXPECT_TRUE(at::equal(a.loss, b.loss));
   EXPECT_TRUE(at::equal(a.gradient, b.gradient));
 }
-
-torch::Tensor box(double x1, double y1, double x2, double y2) {
-  return torch::tensor({{x1, y1, x2, y2}}, torch::kFloat);
-}
-
-torch::Tensor flags(bool value) { return torch::full({1}, value, torch::kBool); }
 
 }  // namespace
 
@@ -170,19 +170,10 @@ TEST(FusedAlignedAssignment, EveryInstructionSetIsAsAccurate) {
 }
 
 TEST(FusedAlignedAssignment, TakesEveryBox) {
-  const std::vector<torch::Tensor> boxes{box(0, 0, 1, 1),
-                                         box(0.25, 0, 1, 0.5),
-                                         box(0, 0, 0, 1),
-                                         box(0.5, 0.5, 0.4, 0.6),
-                                         box(-0.2, 0.1, 0.4, 1.3),
-                                         box(0.9, 1.3, 1.6, 2.1),
-                                         box(0, 0, 1.0000001f, 1.1),
-                                         box(-3, -3, 4, 4),
-                                         box(5, 5, 6, 6)};
-  for (const auto& student_box : boxes) {
+  for (const auto& student_box : unusual_boxes()) {
     for (const bool flipped : {false, true}) {
       auto some = problem({1, 20, 5, 7});
-      some.student_view = {student_box, flags(flipped)};
+      some.student_view = {student_box, flags({flipped})};
       SCOPED_TRACE(::testing::Message() << student_box << flipped);
       expect_accurate(some);
       std::swap(some.student_view, some.teacher_view);
@@ -219,25 +210,27 @@ TEST(FusedAlignedAssignment, DisjointViewsCostLogKAndTeachNothing) {
 }
 
 TEST(FusedAlignedAssignment, ReadsAnyMemoryLayout) {
-  const auto plain = problem({2, 20, 5, 7});
-  auto strided = plain;
-  strided.student = plain.student.contiguous(at::MemoryFormat::ChannelsLast);
-  strided.teacher = plain.teacher.transpose(2, 3).contiguous().transpose(2, 3);
-  strided.student_view.boxes = plain.student_view.boxes.t().contiguous().t();
-  expect_equal(run(strided, Backend::kFused), run(plain, Backend::kFused));
+  for (const std::int64_t channels : {20, 64}) {  // rows that need padding, and that do not
+    const auto plain = problem({2, channels, 5, 7});
+    auto strided = plain;
+    strided.student = plain.student.contiguous(at::MemoryFormat::ChannelsLast);
+    strided.teacher = plain.teacher.transpose(2, 3).contiguous().transpose(2, 3);
+    strided.student_view.boxes = plain.student_view.boxes.t().contiguous().t();
+    const auto result = run(strided, Backend::kFused);
+    expect_equal(result, run(plain, Backend::kFused));
+    EXPECT_TRUE(result.gradient.is_contiguous(at::MemoryFormat::ChannelsLast));
+  }
 }
 
 TEST(FusedAlignedAssignment, ResultDoesNotDependOnTheRunOrTheThreads) {
-  const auto threads = at::get_num_threads();
   for (const std::int64_t images : {1, 5}) {  // fewer than threads: the positions are shared
     const auto some = problem({images, 130, 9, 11});
     const auto first = run(some, Backend::kFused);
-    for (const int count : {1, 2, 3, threads}) {
-      at::set_num_threads(count);
+    for (const int count : {1, 2, 3}) {
+      const Threads threads(count);
       expect_equal(run(some, Backend::kFused), first);
     }
   }
-  at::set_num_threads(threads);
 }
 
 TEST(FusedAlignedAssignment, WithoutGradientTheLossIsTheSame) {
@@ -276,15 +269,45 @@ TEST(FusedAlignedAssignment, NothingToCompareIsZeroWithAValidGraph) {
   }
 }
 
+// ---- Memory ----
+
+TEST(FusedAlignedAssignment, StoresNoAlignedMap) {
+  const auto some = problem({6, 40, 9, 11});
+  const auto student = some.student.clone().requires_grad_();
+  const auto maps = static_cast<std::int64_t>(student.nbytes());
+  constexpr std::int64_t kNumbers = 4096;
+  // The gradient is computed with the loss and scaled into another tensor.
+  const auto with_gradient =
+      memory_growth([&] { grad({loss_of(some, student, Backend::kFused)}, {student}); });
+  EXPECT_LE(with_gradient.peak, 2 * maps + kNumbers);
+  const auto without = memory_growth([&] { loss_of(some, some.student, Backend::kFused); });
+  EXPECT_LE(without.peak, kNumbers);
+}
+
+TEST(FusedAlignedAssignment, HoldsNoMemoryAfterTheBackwardPass) {
+  const auto some = problem({2, 20, 5, 7});
+  const auto student = some.student.clone().requires_grad_();
+  torch::Tensor loss;
+  const auto growth = memory_growth([&] {
+    loss = loss_of(some, student, Backend::kFused);
+    grad({loss}, {student});
+  });
+  EXPECT_EQ(growth.kept, static_cast<std::int64_t>(loss.nbytes()));
+}
+
 // ---- What it refuses ----
 
-TEST(FusedAlignedAssignment, SecondDerivativeNamesTheReference) {
+TEST(FusedAlignedAssignment, SecondDerivativeByAnythingNamesTheReference) {
   const auto some = problem({2, 4, 3, 2});
   const auto student = some.student.clone().requires_grad_();
-  const auto gradient = torch::autograd::grad({loss_of(some, student, Backend::kFused)}, {student},
-                                              {}, /*retain_graph=*/true, /*create_graph=*/true)[0];
-  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { gradient.square().sum().backward(); }),
-            "aligned_assignment_cross_entropy: double backward needs Backend::kReference");
+  const auto incoming = torch::ones({}).requires_grad_();
+  const auto gradient = grad({loss_of(some, student, Backend::kFused)}, {student}, {incoming},
+                             /*retain_graph=*/true, /*create_graph=*/true)[0];
+  for (const auto& second : {student, incoming}) {
+    EXPECT_EQ(error_text<c10::NotImplementedError>(
+                  [&] { grad({gradient.square().sum()}, {second}, {}, /*retain_graph=*/true); }),
+              "aligned_assignment_cross_entropy: double backward needs Backend::kReference");
+  }
 }
 
 TEST(ChooseAlignedAssignment, TakesFloat32OnTheCpu) {
