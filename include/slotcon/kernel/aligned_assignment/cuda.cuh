@@ -49,7 +49,7 @@ class DistillMemory {
 
 /// kThreads for each position.
 template <int kThreads, int kWidth>
-__global__ void __launch_bounds__(kBlockThreads, 3) distill_kernel(Distill call) {
+__global__ void __launch_bounds__(kBlockThreads, 2) distill_kernel(Distill call) {
   const auto& shape = call.shape;
   const Index positions = shape.height * shape.width, row = cuda::row_index<kThreads>();
   if (!inside(row, shape.images * positions)) return;

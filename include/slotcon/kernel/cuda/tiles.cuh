@@ -41,28 +41,33 @@ struct TilesOf {
   static constexpr int kMixColumns = kChunk / 2;
   static constexpr float kWeightScale = 1;  // what weights are multiplied with, to be in range
 
+  static constexpr int kBlocks = 2;  // of a processor, which share its registers
+
   using ProductSums = float[kProductColumns / 8][4];
   using MixSums = float[kMixColumns / 8][4];
 };
 
 /// float32 by fused multiply-adds.
 struct Float32Tiles : TilesOf<float> {
+  static constexpr int kBlocks = 1;
+  static constexpr int kStep = 4;  // of the depth
+
   __device__ __forceinline__ static float number(float value) { return value; }
 
   /// sums += a[64,kChunk] b[64,kChunk]^T, rows kStride apart.
   __device__ __forceinline__ static void product(ProductSums& sums, const float* a,
                                                  const float* b) {
     const auto [row, column] = place_of_thread(kProductColumns);
-#pragma unroll
-    for (int k = 0; k < kChunk; k += 4) {
-      const auto upper = load<4>(a + row * kStride + k);
-      const auto lower = load<4>(a + (row + 8) * kStride + k);
+#pragma unroll 2
+    for (int k = 0; k < kChunk; k += kStep) {
+      const auto upper = load<kStep>(a + row * kStride + k);
+      const auto lower = load<kStep>(a + (row + 8) * kStride + k);
 #pragma unroll
       for (int i = 0; i < kProductColumns / 4; ++i) {
         const int tile = i / 2, half = i % 2;
-        const auto other = load<4>(b + (column + 8 * tile + half) * kStride + k);
+        const auto other = load<kStep>(b + (column + 8 * tile + half) * kStride + k);
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
+        for (int j = 0; j < kStep; ++j) {
           sums[tile][half] += upper.values[j] * other.values[j];
           sums[tile][2 + half] += lower.values[j] * other.values[j];
         }
@@ -73,13 +78,13 @@ struct Float32Tiles : TilesOf<float> {
   /// sums += weights[64,64] b[64,kChunk], rows kWeightStride and kMixStride apart.
   __device__ __forceinline__ static void mix(MixSums& sums, const float* weights, const float* b) {
     const auto [row, column] = place_of_thread(kMixColumns);
-#pragma unroll 4
-    for (int k = 0; k < kTileRows; k += 4) {
-      const auto upper = load<4>(weights + row * kWeightStride + k);
-      const auto lower = load<4>(weights + (row + 8) * kWeightStride + k);
+#pragma unroll 2
+    for (int k = 0; k < kTileRows; k += kStep) {
+      const auto upper = load<kStep>(weights + row * kWeightStride + k);
+      const auto lower = load<kStep>(weights + (row + 8) * kWeightStride + k);
 #pragma unroll
-      for (int i = 0; i < 4 * (kMixColumns / 8); ++i) {
-        const int j = i % 4, tile = i / 4;
+      for (int i = 0; i < kStep * (kMixColumns / 8); ++i) {
+        const int j = i % kStep, tile = i / kStep;
         const auto other = load<2>(b + (k + j) * kMixStride + column + 8 * tile);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {

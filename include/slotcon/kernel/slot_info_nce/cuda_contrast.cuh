@@ -41,8 +41,8 @@ class TileStream {
 
   __device__ TileStream(const Number* columns, const Number* rows, int stride, int chunks,
                         int first_mixed, int mixed, int tiles)
-      : columns_(columns),
-        rows_(rows),
+      : columns_(columns + own_row() * stride + own_number()),
+        rows_(rows + own_row() * stride + own_number()),
         stride_(stride),
         chunks_(chunks),
         steps_(chunks + mixed),
@@ -77,14 +77,22 @@ class TileStream {
     stage_ = stage_ + 1 == Memory::kStages ? 0 : stage_ + 1;
   }
 
+  /// By each thread 16 bytes of every kRowsAtOnce rows, from those of its first one on.
   __device__ void copy(const Number* from, int chunk, Number* to, int stride) const {
-    constexpr int kCopies = cuda::kChunkBytes / 16, kNumbers = 16 / sizeof(Number);
+    from += chunk * Tiles::kChunk;
+    to += own_row() * stride + own_number();
 #pragma unroll
-    for (int i = threadIdx.x; i < kTile * kCopies; i += kBlockThreads) {
-      const int row = i / kCopies, number = i % kCopies * kNumbers;
-      cuda::copy_async<16>(to + row * stride + number,
-                           from + row * stride_ + chunk * Tiles::kChunk + number, true);
+    for (int row = 0; row < kTile; row += kRowsAtOnce) {
+      cuda::copy_async<16>(to + row * stride, from + row * stride_, true);
     }
+  }
+
+  static constexpr int kCopies = cuda::kChunkBytes / 16;  // of a row
+  static constexpr int kRowsAtOnce = kBlockThreads / kCopies;
+  static __device__ int own_row() { return static_cast<int>(threadIdx.x) / kCopies; }
+  static __device__ int own_number() {
+    constexpr int kNumbers = 16 / sizeof(Number);
+    return static_cast<int>(threadIdx.x) % kCopies * kNumbers;
   }
 
   const Memory memory_;
@@ -98,55 +106,65 @@ class TileStream {
 template <class Tiles, Pass kPass>
 class Exponentials {
  public:
-  /// `marked` [kTile] is that of the block. Between this and take() there must be a barrier.
+  /// Between this and take() there must be a barrier.
   __device__ Exponentials(const Contrast& call, int first_column, int columns, int rows,
-                          float* marked, double* totals)
+                          double* totals)
       : call_(call),
         first_column_(first_column),
         columns_(columns),
         rows_(rows),
-        marked_(marked),
         totals_(totals + threadIdx.x) {
     if constexpr (kPass == Pass::kByKeys) return;
     totals_[0] = totals_[kBlockThreads] = 0;
-    if (threadIdx.x < kTile) marked[threadIdx.x] = 0;
+    if (threadIdx.x < kTile) marked(static_cast<int>(threadIdx.x)) = 0;
   }
 
   /// Takes in the cosines with the rows from `first_row` on.
   __device__ void take(const typename Tiles::ProductSums& cosines, int first_row,
                        typename Tiles::Number* weights) {
-    constexpr float kLog2E = 1.44269504f;
-    const float sharpness = call_.sharpness * kLog2E;
     const auto place = cuda::place_of_thread(Tiles::kProductColumns);
+    const int first_column = first_column_ + place.row;
+    int positive[2] = {-1, -1};
+    if constexpr (kPass != Pass::kByKeys) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int within = place.row + 8 * half, column = first_column_ + within;
-      const Index marked_row =
-          kPass != Pass::kByKeys && inside(column, columns_) ? call_.positive[column] : -1;
-      float sum = 0;
+      for (int half = 0; half < 2; ++half) {
+        const int column = first_column + 8 * half;
+        if (inside(column, columns_)) positive[half] = place_of(call_.positive[column], rows_);
+      }
+    }
+    float sums[2] = {};
 #pragma unroll
-      for (int tile = 0; tile < Tiles::kProductColumns / 8; ++tile) {
-        cuda::Vector<typename Tiles::Number, 2> mixed;
+    for (int tile = 0; tile < Tiles::kProductColumns / 8; ++tile) {
+      cuda::Vector<typename Tiles::Number, 2> mixed[2];
 #pragma unroll
-        for (int j = 0; j < 2; ++j) {
-          const int row = first_row + place.column + 8 * tile + j;
-          float e = 0, owned = 0;
-          if (inside(row, rows_)) {
-            e = exp2f((cosines[tile][2 * half + j] - 1.0f) * sharpness);
-            if constexpr (kPass == Pass::kByKeys) {
-              e *= call_.weights[row];
-              if (call_.positive[row] == column) owned = 1;
-            }
-          }
-          sum += e;
-          if (row == marked_row) marked_[within] = e;
-          mixed.values[j] = Tiles::number((e - owned) * Tiles::kWeightScale);
+      for (int j = 0; j < 2; ++j) {
+        const int row = first_row + place.column + 8 * tile + j;
+        const bool there = inside(row, rows_);
+        float weight = there ? 1.0f : 0.0f;
+        int own_column = -1;
+        if (kPass == Pass::kByKeys && there) {
+          weight = call_.weights[row];
+          own_column = place_of(call_.positive[row], columns_);
         }
-        if constexpr (kPass != Pass::kLoss) {
-          cuda::store(weights + within * Tiles::kWeightStride + place.column + 8 * tile, mixed);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const int column = first_column + 8 * half;
+          const float e = exponential(cosines[tile][2 * half + j]) * weight;
+          sums[half] += e;
+          if (row == positive[half]) marked(place.row + 8 * half) = e;
+          const float own = own_column == column ? 1.0f : 0.0f;
+          mixed[half].values[j] = Tiles::number((e - own) * Tiles::kWeightScale);
         }
       }
-      if constexpr (kPass != Pass::kByKeys) totals_[half * kBlockThreads] += sum;
+      if constexpr (kPass != Pass::kLoss) {
+        auto* const to = weights + place.row * Tiles::kWeightStride + place.column + 8 * tile;
+        cuda::store(to, mixed[0]);
+        cuda::store(to + 8 * Tiles::kWeightStride, mixed[1]);
+      }
+    }
+    if constexpr (kPass != Pass::kByKeys) {
+      totals_[0] += sums[0];
+      totals_[kBlockThreads] += sums[1];
     }
   }
 
@@ -164,6 +182,19 @@ class Exponentials {
   }
 
  private:
+  /// What a column of the block's tile gives to its positive.
+  __device__ float& marked(int column) const { return call_.marked[blockIdx.x * kTile + column]; }
+
+  /// As an int, and -1 for what is no place.
+  static __device__ int place_of(std::int64_t place, int count) {
+    return place < count ? static_cast<int>(place) : -1;
+  }
+
+  __device__ float exponential(float cosine) const {
+    constexpr float kLog2E = 1.44269504f;
+    return exp2f((cosine - 1.0f) * (call_.sharpness * kLog2E));
+  }
+
   /// Over the four lanes that share a row of the sums.
   static __device__ double quad_sum(double value) {
     value += __shfl_xor_sync(cuda::kAllLanes, value, 1);
@@ -172,14 +203,13 @@ class Exponentials {
 
   const Contrast& call_;
   const int first_column_, columns_, rows_;
-  float* const marked_;
   double* const totals_;
 };
 
 /// A block for a tile of columns, a part of the rows, and kStrip dims of the mixtures. Where dims
 /// are more than that, blocks compute the same cosines for different dims.
 template <class Tiles, Pass kPass>
-__global__ void __launch_bounds__(kBlockThreads, 2) contrast_kernel(Contrast call) {
+__global__ void __launch_bounds__(kBlockThreads, Tiles::kBlocks) contrast_kernel(Contrast call) {
   using Number = typename Tiles::Number;
   constexpr bool kMix = kPass != Pass::kLoss;
   constexpr int kChunks = kStrip / Tiles::kChunk;
@@ -198,8 +228,7 @@ __global__ void __launch_bounds__(kBlockThreads, 2) contrast_kernel(Contrast cal
       static_cast<const Number*>(call.column_units) + static_cast<Index>(first_column) * stride,
       static_cast<const Number*>(call.row_units) + static_cast<Index>(first_tile) * kTile * stride,
       stride, chunks, first_mixed, mixed, end_tile - first_tile);
-  Exponentials<Tiles, kPass> exponentials(call, first_column, columns, rows,
-                                          call.marked + blockIdx.x * kTile, memory.totals());
+  Exponentials<Tiles, kPass> exponentials(call, first_column, columns, rows, memory.totals());
   typename Tiles::MixSums mixtures[kMix ? kChunks : 1] = {};
   for (int tile = first_tile; tile < end_tile; ++tile) {
     typename Tiles::ProductSums cosines = {};
