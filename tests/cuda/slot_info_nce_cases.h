@@ -3,7 +3,6 @@
 
 #include <ATen/Context.h>
 #include <gtest/gtest.h>
-#include <slotcon/core/unit_length.h>
 #include <slotcon/kernel/slot_info_nce/cuda.h>
 #include <slotcon/kernel/slot_info_nce/reference.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -79,8 +78,7 @@ inline bool equal(const Results& a, const Results& b) {
 inline Results reference(const Case& c, at::ScalarType type) {
   const auto queries = c.queries.detach().to(type).requires_grad_();
   const auto keys = c.keys.detach().to(type).requires_grad_();
-  const auto loss =
-      contrast::reference(unit_length(queries, 1), unit_length(keys, 1), c.positive, c.temperature);
+  const auto loss = contrast::reference(queries, keys, c.positive, c.temperature);
   const auto gradients = torch::autograd::grad({loss}, {queries, keys});
   return {loss.detach(), gradients[0], gradients[1]};
 }

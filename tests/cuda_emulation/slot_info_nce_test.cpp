@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "tests/cuda/slot_info_nce_cases.h"
@@ -53,7 +54,7 @@ TEST_F(SlotInfoNCECuda, IsAsExactAsTheReferenceAtEveryTail) {
 
 TEST_F(SlotInfoNCECuda, IsAsExactAsTheReferenceAtLargeSizes) {
   for (const auto& sizes :
-       {Sizes{200, 300, 256}, Sizes{20, 70, 257}, Sizes{70, 20, 600}, Sizes{5, 9, 1024}}) {
+       {Sizes{80, 150, 256}, Sizes{20, 70, 257}, Sizes{70, 20, 600}, Sizes{5, 9, 1024}}) {
     for (const auto arithmetic : kArithmetics) {
       EXPECT_TRUE(as_exact_as_the_reference(Case(sizes, arithmetic)))
           << sizes << " " << name_of(arithmetic);
@@ -63,16 +64,14 @@ TEST_F(SlotInfoNCECuda, IsAsExactAsTheReferenceAtLargeSizes) {
 
 TEST_F(SlotInfoNCECuda, ManyRowsAreSharedBetweenBlocks) {
   // More tiles of queries than pieces, so that each has one part; and many parts for one tile.
-  constexpr std::int64_t kMany = contrast::kTile * (contrast::kPieces + 1) + 1;
-  for (const auto arithmetic : {Arithmetic::kFloat32, Arithmetic::kBFloat16}) {
-    EXPECT_TRUE(as_exact_as_the_reference(Case({kMany, 3, 5}, arithmetic))) << name_of(arithmetic);
-    EXPECT_TRUE(as_exact_as_the_reference(Case({3, kMany, 5}, arithmetic))) << name_of(arithmetic);
-  }
+  constexpr std::int64_t kMany = contrast::kTile * contrast::kPieces + 1;
+  EXPECT_TRUE(as_exact_as_the_reference(Case({kMany, 3, 5}, Arithmetic::kFloat32)));
+  EXPECT_TRUE(as_exact_as_the_reference(Case({3, kMany, 5}, Arithmetic::kBFloat16)));
 }
 
 TEST_F(SlotInfoNCECuda, IsAsExactAsTheReferenceAtAnyTemperature) {
   for (const auto arithmetic : kArithmetics) {
-    for (const double temperature : {0.025, 0.05, 0.1, 1.0, 10.0}) {
+    for (const double temperature : {0.025, 0.1, 10.0}) {
       if (arithmetic == Arithmetic::kFloat16 && temperature < 0.1) continue;
       Case c({70, 90, 40}, arithmetic);
       c.temperature = temperature;
@@ -91,7 +90,7 @@ TEST_F(SlotInfoNCECuda, OneKeyGivesNoLoss) {
 
 TEST_F(SlotInfoNCECuda, TheGradientIsComputedOnlyWhenAskedFor) {
   for (const auto arithmetic : kArithmetics) {
-    const Case c({70, 90, 300}, arithmetic);
+    const Case c({7, 70, 300}, arithmetic);
     const auto type = type_of(arithmetic);
     const slotcon::testing::slot_info_nce::Tf32Allowed allowed(arithmetic == Arithmetic::kTf32);
     const auto result = contrast::cuda_forward({c.queries.to(type), {}}, {c.keys.to(type), {}},
@@ -179,7 +178,7 @@ TEST_F(SlotInfoNCECuda, EveryLayoutGivesTheSameBits) {
 
 TEST_F(SlotInfoNCECuda, EveryScheduleGivesTheSameBits) {
   for (const auto arithmetic : kArithmetics) {
-    Case c({70, 130, 270}, arithmetic);
+    Case c({5, 130, 270}, arithmetic);
     c.spare = 5;
     const auto expected = emulated(c);
     for (const auto schedule : kSchedules) {
@@ -189,22 +188,38 @@ TEST_F(SlotInfoNCECuda, EveryScheduleGivesTheSameBits) {
   }
 }
 
-TEST_F(SlotInfoNCECuda, EveryPlantedBugIsFound) {
-  for (const auto arithmetic : kArithmetics) {
-    std::vector<Case> cases;
-    for (const auto& sizes : {Sizes{65, 129, 65}, Sizes{4, 2, 64}}) {
-      cases.emplace_back(sizes, arithmetic);
-      cases.back().positive[sizes.queries - 1] = sizes.keys - 1;  // the last of all counts
+namespace {
+
+/// Whether a few cases are right, in which the last of everything counts.
+std::function<bool()> all_right(Arithmetic arithmetic) {
+  std::vector<Case> cases;
+  for (const auto& sizes : {Sizes{65, 129, 65}, Sizes{4, 2, 64}, Sizes{64, 64, 32}}) {
+    cases.emplace_back(sizes, arithmetic);
+    cases.back().positive[sizes.queries - 1] = sizes.keys - 1;
+  }
+  cases[1].spare = 1;
+  return [cases, judges = std::vector<Judge>(cases.begin(), cases.end())] {
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      if (!judges[i].as_exact_as_the_reference(emulated(cases[i]))) return false;
     }
-    cases.back().spare = 1;
-    const std::vector<Judge> judges(cases.begin(), cases.end());
-    const auto all_right = [&] {
-      for (std::size_t i = 0; i < cases.size(); ++i) {
-        if (!judges[i].as_exact_as_the_reference(emulated(cases[i]))) return false;
-      }
-      return true;
-    };
-    ASSERT_TRUE(all_right()) << name_of(arithmetic);
-    emulation::expect_every_planted_bug_is_found(all_right);
+    return true;
+  };
+}
+
+}  // namespace
+
+#if defined(SLOTCON_EMULATION_ASAN)
+TEST_F(SlotInfoNCECuda, EveryOverrunIsFound) {
+  for (const auto arithmetic : kArithmetics) {
+    SCOPED_TRACE(name_of(arithmetic));
+    emulation::expect_every_overrun_is_found(all_right(arithmetic));
   }
 }
+#else  // a planted bug may read anywhere, where AddressSanitizer would end the test
+TEST_F(SlotInfoNCECuda, EveryPlantedBugIsFound) {
+  for (const auto arithmetic : kArithmetics) {
+    SCOPED_TRACE(name_of(arithmetic));
+    emulation::expect_every_planted_bug_is_found(all_right(arithmetic));
+  }
+}
+#endif
