@@ -183,7 +183,9 @@ class Exponentials {
 
  private:
   /// What a column of the block's tile gives to its positive.
-  __device__ float& marked(int column) const { return call_.marked[blockIdx.x * kTile + column]; }
+  __device__ float& marked(int column) const {
+    return call_.marked[static_cast<Index>(blockIdx.x) * kTile + column];
+  }
 
   /// As an int, and -1 for what is no place.
   static __device__ int place_of(std::int64_t place, int count) {
@@ -246,12 +248,14 @@ __global__ void __launch_bounds__(kBlockThreads, Tiles::kBlocks) contrast_kernel
     }
   }
   if constexpr (kPass != Pass::kByKeys) {
-    exponentials.store_totals(call.totals + blockIdx.x * kTile, memory.halves());
+    exponentials.store_totals(call.totals + static_cast<Index>(blockIdx.x) * kTile,
+                              memory.halves());
   }
   if constexpr (kMix) {
     const auto [row, column] = cuda::place_of_thread(Tiles::kMixColumns);
     const Index width = strip_width(call.length);
-    float* const to = call.mixtures + (blockIdx.x * kTile + row) * width + column;
+    float* const to =
+        call.mixtures + (static_cast<Index>(blockIdx.x) * kTile + row) * width + column;
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
       if (chunk >= mixed) continue;
