@@ -24,7 +24,20 @@ struct Position {
 
 inline slotcon::emulation::Position threadIdx, blockIdx, blockDim, gridDim;
 
-inline std::uint32_t __float_as_uint(float value) { return slotcon::emulation::bits_of(value); }
+// ---- Arithmetic ----
+
+inline float __uint_as_float(unsigned bits) { return slotcon::emulation::float_of(bits); }
+inline unsigned __float_as_uint(float value) { return slotcon::emulation::bits_of(value); }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+
+// One operation, one rounding: no compiler may make a fused multiply-add of them.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fmul_rn(float a, float b) {
+  const volatile float product = a * b;
+  return product;
+}
 
 // ---- Barriers and exchanges: each names the place it is called from ----
 

@@ -51,7 +51,7 @@ namespace functional {
 ///   flips [B] as in `ViewGeometry`; result 0-d. No image or no position: 0 with a valid graph.
 ///   Views that share nothing align to zeros, which count as every other position.
 /// Types: any floating; computed in float32 (float64 for float64 scores), result likewise.
-/// Backends: fused on the CPU in float32.
+/// Backends: fused on the CPU and, in a program that links slotcon::cuda, on CUDA devices.
 /// Gradient: student_scores only; differentiable twice (reference) or once (fused).
 /// Determinism: equal results from run to run; fused, on any number of threads.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit;
@@ -78,6 +78,9 @@ inline torch::Tensor aligned_assignment_cross_entropy(const torch::Tensor& stude
                     student_scores.device(), ", got ", center.device());
   const auto type = compute_type(student_scores.scalar_type(), who);
   const bool is_fused = use_fused(options.backend(), distillation::choose(student_scores), who);
+  if (options.backend() == Backend::kAuto) {
+    kernel::cuda::warn_if_not_linked(student_scores.device());
+  }
   const AutocastOff precise;
   if (student_scores.numel() == 0) return student_scores.to(type).sum();
   const auto view = [&](const torch::Tensor& scores, const ViewGeometry& geometry) {

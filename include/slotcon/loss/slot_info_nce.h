@@ -73,7 +73,8 @@ inline SlotPairs pair_slots(const torch::Tensor& anchor_present, const torch::Te
 /// Numerics: norms not below 1e-12.
 /// Memory: the fused kernel holds no logits, the gradients and O(n + m); the reference several
 ///   [n,m].
-/// Backends: fused on the CPU in float32 for temperatures of at least 0.025.
+/// Backends: fused on the CPU and, in a program that links slotcon::cuda, on CUDA devices, for
+///   temperatures of at least 0.025.
 /// Gradient: queries and keys; differentiable twice (reference) or once (fused).
 /// Determinism: equal results from run to run; fused, on any number of threads.
 /// Throws c10::ValueError, c10::TypeError or c10::IndexError for shapes, numbers, types or
@@ -94,6 +95,7 @@ inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor&
   const double temperature = options.temperature();
   const bool is_fused = use_fused(
       options.backend(), kernel::slot_info_nce::choose(queries, keys, positive, temperature), who);
+  if (options.backend() == Backend::kAuto) kernel::cuda::warn_if_not_linked(queries.device());
   const AutocastOff precise;
   if (queries.size(0) == 0) return queries.to(type).sum();
   return is_fused ? kernel::slot_info_nce::fused(queries.to(type), keys.to(type), positive,

@@ -134,12 +134,12 @@ class CpuDistillation {
 
 }  // namespace detail
 
-/// As `reference`, of float32 on the CPU; equal on any number of threads, differentiable once.
-inline torch::Tensor fused(const View& student, const View& teacher, const torch::Tensor& center,
-                           const Temperatures& temperatures, const char* who) {
-  return loss_with_gradient(student.scores, who, [&](bool with_gradient) {
-    return detail::CpuDistillation(student, teacher, center, temperatures, with_gradient).run();
-  });
+/// The loss of `reference`, float32, and its gradient by the student's scores, undefined unless
+/// `with_gradient`; equal on any number of threads.
+inline LossAndGradient cpu_distill(const View& student, const View& teacher,
+                                   const torch::Tensor& center, const Temperatures& temperatures,
+                                   bool with_gradient) {
+  return detail::CpuDistillation(student, teacher, center, temperatures, with_gradient).run();
 }
 
 }  // namespace slotcon::kernel::aligned_assignment

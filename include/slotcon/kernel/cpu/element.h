@@ -57,11 +57,6 @@ SLOTCON_SIMD_INLINE BitVector to_half(Vector value) {
   return half | sign;
 }
 
-template <Element kElement>
-SLOTCON_SIMD_INLINE Vector from_bits(BitVector low) {
-  return kElement == Element::kBFloat16 ? from_bfloat16(low) : from_half(low);
-}
-
 /// `count` <= kWidth numbers of 16 bits, in the lower halves of the lanes.
 SLOTCON_SIMD_INLINE BitVector load_first_halves(const void* from, Index count) {
 #if SLOTCON_SIMD_WIDTH == 16
@@ -74,27 +69,21 @@ SLOTCON_SIMD_INLINE BitVector load_first_halves(const void* from, Index count) {
   return __builtin_convertvector(low, BitVector);
 }
 
-/// The first `count` lanes; the others are 0.
-template <Element kElement>
-SLOTCON_SIMD_INLINE Vector load_first_as(const void* from, Index count) {
-  if constexpr (kElement == Element::kFloat) {
+/// The first `count` <= kWidth elements of kBytes each; the other lanes are 0.
+template <Index kBytes>
+SLOTCON_SIMD_INLINE Vector load_first_of(const void* from, Element element, Index count) {
+  if constexpr (kBytes == 4) {
     return load_first(static_cast<const float*>(from), count);
   } else {
-    return from_bits<kElement>(load_first_halves(from, count));
+    const BitVector low = load_first_halves(from, count);
+    return element == Element::kBFloat16 ? from_bfloat16(low) : from_half(low);
   }
 }
 
-/// The first `count` <= kWidth elements of a type known at run time.
+/// The same of elements of any size.
 SLOTCON_SIMD_INLINE Vector load_elements(const void* from, Element element, Index count) {
-  switch (element) {
-    case Element::kBFloat16:
-      return load_first_as<Element::kBFloat16>(from, count);
-    case Element::kHalf:
-      return load_first_as<Element::kHalf>(from, count);
-    case Element::kFloat:
-      break;
-  }
-  return load_lanes(static_cast<const float*>(from), count);
+  return element == Element::kFloat ? load_first_of<4>(from, element, count)
+                                    : load_first_of<2>(from, element, count);
 }
 
 /// Writes the first `count` <= kWidth lanes.

@@ -64,41 +64,42 @@ namespace slotcon::kernel::cpu::SLOTCON_SIMD_NAMESPACE {
 
 /// Loads `count` <= kWidth rows of `lanes` <= kWidth elements, zeros beyond, and gives them to
 /// `store`. The rows have to be contiguous.
-template <Element kElement, class Store>
+template <Index kBytes, class Store>
 SLOTCON_SIMD_INLINE void move_rows(Matrix from, Index count, Index lanes, const Store& store) {
   Vector rows[kWidth];
 #pragma GCC unroll 16
   for (Index i = 0; i < kWidth; ++i) {
-    rows[i] = load_first_as<kElement>(from.at(i, 0), i < count ? lanes : 0);
+    rows[i] = load_first_of<kBytes>(from.at(i, 0), from.element, i < count ? lanes : 0);
   }
-  store.template put<kElement>(rows, count, lanes);
+  store.template put<kBytes>(rows, count, lanes);
 }
 
 /// The same where the columns are.
-template <Element kElement, class Store>
+template <Index kBytes, class Store>
 SLOTCON_SIMD_INLINE void move_columns(Matrix from, Index count, Index lanes, const Store& store) {
   Vector rows[kWidth];
 #pragma GCC unroll 16
   for (Index i = 0; i < kWidth; ++i) {
-    rows[i] = load_first_as<kElement>(from.at(0, i), i < lanes ? count : 0);
+    rows[i] = load_first_of<kBytes>(from.at(0, i), from.element, i < lanes ? count : 0);
   }
   transpose(rows);
-  store.template put<kElement>(rows, count, lanes);
+  store.template put<kBytes>(rows, count, lanes);
 }
 
 /// The same of a matrix in any order.
-template <Element kElement, class Store>
+template <Index kBytes, class Store>
 SLOTCON_SIMD_INLINE void move_elements(Matrix from, Index count, Index lanes, const Store& store) {
   if (from.column_stride == 1) {
-    move_rows<kElement>(from, count, lanes, store);
+    move_rows<kBytes>(from, count, lanes, store);
   } else if (from.row_stride == 1) {
-    move_columns<kElement>(from, count, lanes, store);
+    move_columns<kBytes>(from, count, lanes, store);
   } else {
     Vector rows[kWidth] = {};
     for (Index i = 0; i < count; ++i) {
-      for (Index j = 0; j < lanes; ++j) rows[i][j] = load_first_as<kElement>(from.at(i, j), 1)[0];
+      for (Index j = 0; j < lanes; ++j)
+        rows[i][j] = load_first_of<kBytes>(from.at(i, j), from.element, 1)[0];
     }
-    store.template put<kElement>(rows, count, lanes);
+    store.template put<kBytes>(rows, count, lanes);
   }
 }
 
@@ -106,13 +107,10 @@ SLOTCON_SIMD_INLINE void move_elements(Matrix from, Index count, Index lanes, co
 /// stays in registers.
 template <class Store>
 SLOTCON_SIMD_INLINE void move_block(Matrix from, Index count, Index lanes, const Store& store) {
-  switch (from.element) {
-    case Element::kFloat:
-      return move_elements<Element::kFloat>(from, count, lanes, store);
-    case Element::kBFloat16:
-      return move_elements<Element::kBFloat16>(from, count, lanes, store);
-    case Element::kHalf:
-      return move_elements<Element::kHalf>(from, count, lanes, store);
+  if (from.element == Element::kFloat) {
+    move_elements<4>(from, count, lanes, store);
+  } else {
+    move_elements<2>(from, count, lanes, store);
   }
 }
 
@@ -120,7 +118,7 @@ SLOTCON_SIMD_INLINE void move_block(Matrix from, Index count, Index lanes, const
 struct StoreRows {
   MutableMatrix to;
 
-  template <Element>
+  template <Index>
   SLOTCON_SIMD_INLINE void put(const Vector (&rows)[kWidth], Index count, Index lanes) const {
     if (count == kWidth && lanes == kWidth && to.element == Element::kFloat) {
 #pragma GCC unroll 16
@@ -154,10 +152,11 @@ SLOTCON_SIMD inline void copy(Matrix from, Index rows, Index columns, MutableMat
   }
 }
 
-/// Two levels of a depth in one: see Operand. Those that were bfloat16 need no rounding.
-template <Element kElement>
+/// Two levels of a depth in one: see Operand. Those that were bfloat16, which are the only elements
+/// of 16 bits that are packed as such, need no rounding.
+template <Index kBytes>
 SLOTCON_SIMD_INLINE Vector pair(Vector first, Vector second) {
-  if constexpr (kElement == Element::kBFloat16) {
+  if constexpr (kBytes == 2) {
     return reinterpret_cast<Vector>((reinterpret_cast<BitVector>(first) >> 16) |
                                     reinterpret_cast<BitVector>(second));
   } else {
@@ -180,18 +179,20 @@ struct StoreLevels {
   float* to;
   Operand operand;
 
-  template <Element kElement>
+  template <Index kBytes>
   SLOTCON_SIMD_INLINE void put(const Vector (&rows)[kWidth], Index count, Index /*lanes*/) const {
+#ifdef SLOTCON_SIMD_BFLOAT16
     if (operand == Operand::kBFloat16) {
 #pragma GCC unroll 8
       for (Index i = 0; i < kWidth; i += 2) {
-        if (i < count) store(to + i / 2 * kPanel, pair<kElement>(rows[i], rows[i + 1]));
+        if (i < count) store(to + i / 2 * kPanel, pair<kBytes>(rows[i], rows[i + 1]));
       }
-    } else {
+      return;
+    }
+#endif
 #pragma GCC unroll 16
-      for (Index i = 0; i < kWidth; ++i) {
-        if (i < count) store(to + i * kPanel, rows[i]);
-      }
+    for (Index i = 0; i < kWidth; ++i) {
+      if (i < count) store(to + i * kPanel, rows[i]);
     }
   }
 };

@@ -1,8 +1,10 @@
 // Where host code finds the CUDA kernels, if the program has them.
 #pragma once
 
+#include <slotcon/kernel/aligned_assignment/cuda_launches.h>
 #include <slotcon/kernel/cuda/types.h>
 #include <slotcon/kernel/semantic_grouping/cuda_launches.h>
+#include <slotcon/kernel/slot_info_nce/cuda_launches.h>
 
 #include <atomic>
 
@@ -12,6 +14,8 @@ inline namespace SLOTCON_VERSIONED {
 /// The launch functions of every concept.
 struct Kernels {
   semantic_grouping::Launches semantic_grouping;
+  aligned_assignment::Launches aligned_assignment;
+  slot_info_nce::Launches slot_info_nce;
 };
 
 /// Filled by cuda_backend.cu before main() in a program that links slotcon::cuda, else null.

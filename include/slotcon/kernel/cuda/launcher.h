@@ -10,6 +10,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 #include <slotcon/kernel/cuda/backend.h>
+#include <slotcon/kernel/cuda/mean.h>
 #include <torch/types.h>
 
 namespace slotcon::kernel::cuda {
@@ -57,6 +58,21 @@ class Launcher {
   Stream stream_;
   const char* who_;
 };
+
+/// scale times the mean of `values` [capacity] float32, of the first `count` [1] of them if that is
+/// defined; 0-d, and 0 of none.
+inline torch::Tensor mean(Error (*launch_mean)(const Mean&, Stream), const Launcher& launch,
+                          const torch::Tensor& values, double scale = 1,
+                          const torch::Tensor& count = {}) {
+  const Index capacity = values.size(0);
+  const auto parts = at::empty({(capacity + kNumbersOfPart - 1) / kNumbersOfPart},
+                               values.options().dtype(at::kDouble));
+  const auto result = at::empty({}, values.options());
+  launch(launch_mean, {values.const_data_ptr<float>(), capacity,
+                       count.defined() ? count.const_data_ptr<std::int64_t>() : nullptr, scale,
+                       parts.data_ptr<double>(), result.data_ptr<float>()});
+  return result;
+}
 
 /// The matrix product of two matrices or two batches of them, of one type, as numbers of type
 /// `type`: that of the operands, or float32, in which the sums are kept.

@@ -38,7 +38,10 @@ __device__ __forceinline__ T group_combined(T value, T* shared, const Combine& c
 }
 
 struct Sum {
-  __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
+  template <class T>
+  __device__ __forceinline__ T operator()(T a, T b) const {
+    return a + b;
+  }
 };
 struct Maximum {
   template <class T>
@@ -48,12 +51,21 @@ struct Maximum {
 };
 
 /// The sum over the lanes of a warp, for all of them.
-__device__ __forceinline__ float warp_sum(float value) { return warp_combined(value, Sum()); }
+template <class T>
+__device__ __forceinline__ T warp_sum(T value) {
+  return warp_combined(value, Sum());
+}
 
 /// The sum over the kThreads threads that share a row; `shared` as of group_combined().
-template <int kThreads>
-__device__ __forceinline__ float group_sum(float value, float* shared) {
+template <int kThreads, class T>
+__device__ __forceinline__ T group_sum(T value, T* shared) {
   return group_combined<kThreads>(value, shared, Sum());
+}
+
+/// Their largest value, likewise.
+template <int kThreads, class T>
+__device__ __forceinline__ T group_max(T value, T* shared) {
+  return group_combined<kThreads>(value, shared, Maximum());
 }
 
 }  // namespace SLOTCON_VERSIONED

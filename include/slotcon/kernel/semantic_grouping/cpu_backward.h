@@ -83,7 +83,7 @@ struct BackwardBuffers {
 
 /// The dot product of row k of two tables of one type. Both are read for the first time here, so
 /// that rows are asked for some time before they are needed.
-template <cpu::Element kElement>
+template <Index kBytes>
 SLOTCON_SIMD inline float dot_rows(cpu::Matrix a, cpu::Matrix b, Index k, Index dims) {
   constexpr Index kRowsAhead = 6;
   Vector chain[4] = {};
@@ -93,19 +93,12 @@ SLOTCON_SIMD inline float dot_rows(cpu::Matrix a, cpu::Matrix b, Index k, Index 
       const Index d = first + j * kWidth, lanes = std::clamp<Index>(dims - d, 0, kWidth);
       __builtin_prefetch(a.at(k + kRowsAhead, d));
       __builtin_prefetch(b.at(k + kRowsAhead, d));
-      chain[j] =
-          load_first_as<kElement>(a.at(k, d), lanes) * load_first_as<kElement>(b.at(k, d), lanes) +
-          chain[j];
+      chain[j] = load_first_of<kBytes>(a.at(k, d), a.element, lanes) *
+                     load_first_of<kBytes>(b.at(k, d), b.element, lanes) +
+                 chain[j];
     }
   }
   return sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
-}
-
-/// The one for their type.
-inline auto dot_rows_of(cpu::Element element) {
-  return element == cpu::Element::kFloat      ? &dot_rows<cpu::Element::kFloat>
-         : element == cpu::Element::kBFloat16 ? &dot_rows<cpu::Element::kBFloat16>
-                                              : &dot_rows<cpu::Element::kHalf>;
 }
 
 /// What all positions of an image share.
@@ -114,9 +107,10 @@ SLOTCON_SIMD inline void prepare_image(const BackwardImage& image, const Backwar
   const Index slots = image.slots_count, dims = image.dims;
   std::fill(buffers.offset, buffers.offset + buffers.stride, 0.0f);
   std::fill(buffers.inverse_total, buffers.inverse_total + buffers.stride, 0.0f);
-  const auto dot_rows = dot_rows_of(image.slots.element);
+  const auto dot_of_rows =
+      image.slots.element == cpu::Element::kFloat ? &dot_rows<4> : &dot_rows<2>;
   for (Index k = 0; k < slots; ++k) {
-    buffers.offset[k] = dot_rows(image.grad_slots, image.slots, k, dims);
+    buffers.offset[k] = dot_of_rows(image.grad_slots, image.slots, k, dims);
     buffers.inverse_total[k] = 1.0f / image.totals[k];
   }
   pack_by_slot(image.grad_slots, dims, 0, slots, buffers.grad_by_slot, image.operand);

@@ -53,17 +53,18 @@ inline void check_positive(const torch::Tensor& positive, std::int64_t keys,
   }
 }
 
+/// What both devices' nodes of the graph are told.
+struct Settings {
+  double temperature;
+  bool by_queries, by_keys;  // which gradients will be asked for
+  std::string who;
+};
+
 /// The loss as a node of the graph. The gradient by the queries comes out of the same pass over the
 /// keys as the loss; that by the keys takes a second one, over the queries. What the kernel gives
 /// lacks the factor 2 / n.
-class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
+class CpuSlotInfoNCE : public torch::autograd::Function<CpuSlotInfoNCE> {
  public:
-  struct Settings {
-    double temperature;
-    bool by_queries, by_keys;  // which gradients will be asked for
-    std::string who;
-  };
-
   static torch::Tensor forward(torch::autograd::AutogradContext* context,
                                const torch::Tensor& queries, const torch::Tensor& keys,
                                const torch::Tensor& positive_, const Settings& settings) {
@@ -137,17 +138,5 @@ class FusedSlotInfoNCE : public torch::autograd::Function<FusedSlotInfoNCE> {
 };
 
 }  // namespace detail
-
-/// As `reference`, of float32 on the CPU at a temperature of at least kLowestTemperature; equal on
-/// any number of threads, differentiable once. Memory beside the gradients: O(D) a thread and
-/// O(n + m).
-/// Throws c10::IndexError for a positive that is not among the keys.
-inline torch::Tensor fused(const torch::Tensor& queries, const torch::Tensor& keys,
-                           const torch::Tensor& positive, double temperature, const char* who) {
-  const bool graph = at::GradMode::is_enabled();
-  const detail::FusedSlotInfoNCE::Settings settings{temperature, graph && queries.requires_grad(),
-                                                    graph && keys.requires_grad(), who};
-  return detail::FusedSlotInfoNCE::apply(queries, keys, positive, settings);
-}
 
 }  // namespace slotcon::kernel::slot_info_nce

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <slotcon/kernel/choice.h>
-#include <slotcon/kernel/slot_info_nce/cpu.h>
+#include <slotcon/kernel/slot_info_nce/fused.h>
 #include <slotcon/kernel/slot_info_nce/reference.h>
 
 #include <sstream>
@@ -13,9 +13,10 @@ namespace slotcon::kernel::slot_info_nce {
 /// float32. Pure: launches and allocates nothing.
 inline Choice choose(const torch::Tensor& queries, const torch::Tensor& keys,
                      const torch::Tensor& positive, double temperature) {
-  if (queries.scalar_type() == torch::kDouble) return no_kernel_for(queries);
-  for (const auto& tensor : {queries, keys, positive}) {
-    if (!tensor.is_cpu()) return no_kernel_for(tensor);
+  const auto choice = choose_by_device(queries);
+  if (!choice.fused) return choice;
+  for (const auto& tensor : {keys, positive}) {
+    if (tensor.device() != queries.device()) return no_kernel_for(tensor);
   }
   if (positive.scalar_type() != torch::kLong) {
     std::ostringstream why_not;
