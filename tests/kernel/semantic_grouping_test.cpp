@@ -17,6 +17,7 @@
 #include "tests/kernel/fused.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/peak_memory.h"
 #include "tests/support/tolerance.h"
 
 namespace cpu = slotcon::kernel::cpu;
@@ -25,18 +26,17 @@ using slotcon::Backend;
 using slotcon::SemanticGroupingOptions;
 using slotcon::functional::semantic_grouping;
 using slotcon::testing::as_accurate;
+using slotcon::testing::floats;
+using slotcon::testing::memory_growth;
 using slotcon::testing::noise;
 using slotcon::testing::Tensors;
+using slotcon::testing::Threads;
 using slotcon::testing::within;
 
 namespace {
 
 constexpr double kTemperature = 0.07;
 constexpr double kEps = 1e-6;
-
-torch::Tensor floats(at::IntArrayRef sizes, std::uint64_t seed) {
-  return noise(sizes, seed).to(torch::kFloat);
-}
 
 struct Sizes {
   std::int64_t images, slots, dims, positions;
@@ -116,17 +116,6 @@ bool equal(const Tensors& a, const Tensors& b) {
   }
   return true;
 }
-
-class Threads {
- public:
-  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 std::string name_of(const testing::TestParamInfo<cpu::InstructionSet>& parameter) {
   switch (parameter.param) {
@@ -384,6 +373,29 @@ TEST_P(SemanticGroupingKernel, TiesGoToTheLowestAlsoAmongNegativeScores) {
     ASSERT_LT(scores.max().item<float>(), 0);
     EXPECT_TRUE(at::equal(present[0].nonzero().flatten(), torch::tensor({winner}))) << winner;
   }
+}
+
+// ---- Memory ----
+
+TEST(SemanticGroupingMemory, HoldsNothingOfTheSizeOfTheScoresBesideThem) {
+  const Case c({8, 256, 64, 196});
+  const auto bytes = [](const Tensors& tensors) {
+    std::int64_t sum = 0;
+    for (const auto& tensor : tensors) sum += static_cast<std::int64_t>(tensor.nbytes());
+    return sum;
+  };
+  const auto results = run(&grouping::fused, c);
+  const auto table = bytes({c.prototypes}), scores = bytes({results[1]});
+  const auto slack = 4 * table;  // packed prototypes, norms, totals
+  ASSERT_LT(slack, scores / 4);
+  const auto forward = memory_growth([&] {
+    const torch::NoGradGuard no_grad;
+    grouping::fused(c.features, c.prototypes, kTemperature, kEps);
+  });
+  EXPECT_LE(forward.peak, bytes({results[0], results[1]}) + slack);
+  // the gradient of the prototypes is summed in eight parts
+  const auto both = memory_growth([&] { run(&grouping::fused, c); });
+  EXPECT_LE(both.peak, bytes(results) + 8 * table + slack);
 }
 
 // ---- Determinism and threads ----
