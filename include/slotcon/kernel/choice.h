@@ -31,6 +31,14 @@ inline Choice choose_by_device(const torch::Tensor& input) {
   return {false, cuda::kNotLinked};
 }
 
+/// use_fused() of a loss that has kernels for CUDA too. Warns where they would run but are not
+/// linked.
+inline bool use_fused_on(c10::Device device, Backend backend, const Choice& choice,
+                         const char* who) {
+  if (backend == Backend::kAuto) cuda::warn_if_not_linked(device);
+  return use_fused(backend, choice, who);
+}
+
 /// The lowest temperature at which float32 holds e^(-2 / temperature), the least weight that two
 /// cosines can have to one another, as a normal number: a softmax of them needs no maximum.
 constexpr double kLowestTemperature = 0.025;

@@ -77,10 +77,8 @@ inline torch::Tensor aligned_assignment_cross_entropy(const torch::Tensor& stude
   TORCH_CHECK_VALUE(center.device() == student_scores.device(), who, ": expected center on ",
                     student_scores.device(), ", got ", center.device());
   const auto type = compute_type(student_scores.scalar_type(), who);
-  const bool is_fused = use_fused(options.backend(), distillation::choose(student_scores), who);
-  if (options.backend() == Backend::kAuto) {
-    kernel::cuda::warn_if_not_linked(student_scores.device());
-  }
+  const bool is_fused = kernel::use_fused_on(student_scores.device(), options.backend(),
+                                             distillation::choose(student_scores), who);
   const AutocastOff precise;
   if (student_scores.numel() == 0) return student_scores.to(type).sum();
   const auto view = [&](const torch::Tensor& scores, const ViewGeometry& geometry) {

@@ -104,7 +104,8 @@ inline Grouping semantic_grouping(const torch::Tensor& features, const torch::Te
   detail::check_grouping(features, prototypes, options);
   const auto type = compute_type(features.scalar_type(), "semantic_grouping");
   const auto choice = kernel::semantic_grouping::choose(features, options.temperature());
-  const bool is_fused = use_fused(options.backend(), choice, "semantic_grouping");
+  const bool is_fused =
+      kernel::use_fused_on(features.device(), options.backend(), choice, "semantic_grouping");
   const AutocastOff precise;
   const auto compute =
       is_fused ? &kernel::semantic_grouping::fused : &kernel::semantic_grouping::reference;

@@ -93,9 +93,9 @@ inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor&
                     ": expected positive [", queries.size(0), "], got ", positive.sizes());
   const auto type = compute_type(queries.scalar_type(), who);
   const double temperature = options.temperature();
-  const bool is_fused = use_fused(
-      options.backend(), kernel::slot_info_nce::choose(queries, keys, positive, temperature), who);
-  if (options.backend() == Backend::kAuto) kernel::cuda::warn_if_not_linked(queries.device());
+  const bool is_fused = kernel::use_fused_on(
+      queries.device(), options.backend(),
+      kernel::slot_info_nce::choose(queries, keys, positive, temperature), who);
   const AutocastOff precise;
   if (queries.size(0) == 0) return queries.to(type).sum();
   return is_fused ? kernel::slot_info_nce::fused(queries.to(type), keys.to(type), positive,
