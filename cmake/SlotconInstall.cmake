@@ -1,6 +1,6 @@
 # `cmake --install` puts the headers and a CMake package into the prefix, after which
-# find_package(slotcon) gives slotcon::slotcon, slotcon::images where JPEG and PNG are found, and
-# slotcon::cuda where CUDA is enabled.
+# find_package(slotcon) gives slotcon::slotcon, slotcon::compiled, slotcon::images where JPEG and PNG
+# are found, and slotcon::cuda where CUDA is enabled.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -10,16 +10,18 @@ install(TARGETS slotcon slotcon_cuda EXPORT slotconTargets FILE_SET HEADERS)
 set(backend "${CMAKE_INSTALL_INCLUDEDIR}/slotcon/cuda_backend.cu")
 target_sources(slotcon_cuda INTERFACE "$<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${backend}>")
 install(DIRECTORY include/slotcon DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-        FILES_MATCHING PATTERN "*.cuh" PATTERN "*.cu")
+        FILES_MATCHING PATTERN "*.cuh" PATTERN "*.cu" PATTERN "*.cpp")
 install(EXPORT slotconTargets NAMESPACE slotcon:: DESTINATION "${package_dir}")
 
 configure_package_config_file(
   cmake/slotconConfig.cmake.in "${PROJECT_BINARY_DIR}/slotconConfig.cmake"
-  INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO)
+  INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
 write_basic_package_version_file(
   "${PROJECT_BINARY_DIR}/slotconConfigVersion.cmake" COMPATIBILITY SameMinorVersion
   ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/slotconConfig.cmake"
               "${PROJECT_BINARY_DIR}/slotconConfigVersion.cmake"
               cmake/SlotconTorch.cmake cmake/SlotconFetchTorch.cmake cmake/SlotconCuda.cmake
+              cmake/SlotconCompiled.cmake
         DESTINATION "${package_dir}")

@@ -8,12 +8,6 @@
 
 namespace slotcon::kernel::cpu {
 
-/// Vectors [*,D] and the inverses of their norms, which make them directions.
-struct Directions {
-  const float* vectors;
-  const float* inverse_norms;
-};
-
 /// Whether the floor of unit_length() held: then the norm is a constant, without a gradient.
 inline bool norm_is_floor(float inverse_norm) {
   return inverse_norm >= 1 / static_cast<float>(kNormFloor);

@@ -4,16 +4,13 @@
 #ifndef SLOTCON_KERNEL_CPU_VECTOR_H
 #define SLOTCON_KERNEL_CPU_VECTOR_H
 #include <slotcon/kernel/cpu/instruction_set.h>
+#include <slotcon/kernel/cpu/types.h>
 
-#include <cstdint>
 #include <cstring>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace slotcon::kernel::cpu {
-using Index = std::int64_t;
-}
 #define SLOTCON_SIMD_FILE <slotcon/kernel/cpu/vector.h>
 #include <slotcon/kernel/cpu/for_each_instruction_set.h>
 #endif

@@ -1,41 +1,18 @@
 // Inverse augmentation on the CPU as a sparse matrix: each output pixel mixes a few input pixels.
 #pragma once
 
-#include <slotcon/kernel/cpu/sampling.h>
-#include <slotcon/kernel/cpu/turned_maps.h>
+#include <slotcon/kernel/cpu/compiled.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
 namespace slotcon::kernel::inverse_augmentation {
 
-/// The taps of one image of maps [*,*,H,W]; boxes [B,4] float32 and flips [B], both contiguous.
-inline cpu::Taps taps_of_image(const torch::Tensor& boxes, const torch::Tensor& flipped,
-                               cpu::Index image, cpu::Index height, cpu::Index width) {
-  const float* box = boxes.const_data_ptr<float>() + 4 * image;
-  return cpu::sampling_taps({box[0], box[1], box[2], box[3], flipped.const_data_ptr<bool>()[image]},
-                            height, width);
-}
+/// The samples of maps [B,K,H,W], float32, or what the gradient [B,K,H,W] by samples is by the
+/// maps: the same with the transposed matrix. Boxes [B,4] float32 and flips [B], both contiguous.
+SLOTCON_CPU_KERNEL torch::Tensor cpu_resample(const torch::Tensor& maps, const torch::Tensor& boxes,
+                                              const torch::Tensor& flipped, bool transposed);
 
 namespace detail {
-
-/// The samples of maps [B,K,H,W], or what the gradient [B,K,H,W] by samples is by the maps: the
-/// same with the transposed matrix.
-inline torch::Tensor resample(const torch::Tensor& maps, const torch::Tensor& boxes,
-                              const torch::Tensor& flipped, bool transposed) {
-  const cpu::MapBatch from(maps), to = from.like();
-  const auto height = maps.size(2), width = maps.size(3);
-  const cpu::MapTurner turner(from.channels(), from.positions());
-  cpu::over_images(maps.size(0), [&](cpu::Index begin, cpu::Index end) {
-    cpu::Scratch scratch;
-    float* const rows = scratch.take(turner.size());
-    for (cpu::Index image = begin; image < end; ++image) {
-      const auto taps = taps_of_image(boxes, flipped, image, height, width);
-      turner.sample_back(turner.turn(from.image(image), rows),
-                         transposed ? cpu::transposed(taps) : taps, to.image(image));
-    }
-  });
-  return to.view(maps.sizes());
-}
 
 /// Resampling as a node of the graph. It is linear: its gradient is the resampling by the
 /// transposed matrix, and the gradient of that is the resampling itself.
@@ -46,7 +23,7 @@ class Resampling : public torch::autograd::Function<Resampling> {
                                bool transposed) {
     context->save_for_backward({boxes, flipped});
     context->saved_data["transposed"] = transposed;
-    return resample(maps, boxes, flipped, transposed);
+    return cpu_resample(maps, boxes, flipped, transposed);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -67,3 +44,7 @@ inline torch::Tensor fused(const torch::Tensor& maps, const torch::Tensor& boxes
 }
 
 }  // namespace slotcon::kernel::inverse_augmentation
+
+#if !defined(SLOTCON_COMPILED)
+#include <slotcon/kernel/inverse_augmentation/cpu_resampling.h>
+#endif
