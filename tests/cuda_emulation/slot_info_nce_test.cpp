@@ -104,6 +104,99 @@ TEST_F(SlotInfoNCECuda, TheGradientIsComputedOnlyWhenAskedFor) {
   }
 }
 
+// ---- Slots that masks pick ----
+
+namespace {
+
+/// Slots of two views [M,D] and which of them are there.
+struct Slots {
+  torch::Tensor anchors, keys, anchor_present, key_present;
+};
+
+Slots make_slots(std::int64_t count, std::int64_t dims, double share) {
+  const auto picks = [&](std::uint64_t seed) {
+    return slotcon::testing::noise({count}, seed) < share;
+  };
+  const auto keys = slotcon::testing::noise({count, dims}, 1).to(at::kFloat);
+  const auto anchors = (keys + slotcon::testing::noise({count, dims}, 2)).to(at::kFloat);
+  return {anchors, keys, picks(3), picks(4)};
+}
+
+Results by_masks(const Slots& s) {
+  const auto anchors = s.anchors.detach().requires_grad_(), keys = s.keys.detach().requires_grad_();
+  const auto loss = contrast::cuda_fused_pairs(anchors, keys, s.anchor_present & s.key_present,
+                                               s.key_present, 0.2, "slot_info_nce");
+  const auto gradients = torch::autograd::grad({loss}, {anchors, keys});
+  return {loss.detach(), gradients[0], gradients[1]};
+}
+
+/// The same of rows that have been picked.
+Results by_rows(const Slots& s) {
+  const auto anchors = s.anchors.to(at::kDouble).requires_grad_();
+  const auto keys = s.keys.to(at::kDouble).requires_grad_();
+  const auto places = (s.anchor_present & s.key_present).nonzero().flatten();
+  const auto key_places = s.key_present.nonzero().flatten();
+  const auto positive = (s.key_present.cumsum(0) - 1).index_select(0, places);
+  const auto loss = contrast::reference(anchors.index_select(0, places),
+                                        keys.index_select(0, key_places), positive, 0.2);
+  const auto gradients = torch::autograd::grad({loss}, {anchors, keys});
+  return {loss.detach(), gradients[0], gradients[1]};
+}
+
+}  // namespace
+
+TEST_F(SlotInfoNCECuda, MasksPickWhatRowsPickedByHandAre) {
+  for (const auto& [count, dims] : {std::pair(7, 5), std::pair(200, 33), std::pair(130, 64)}) {
+    const auto slots = make_slots(count, dims, 0.3);
+    ASSERT_GT((slots.anchor_present & slots.key_present).sum().item<std::int64_t>(), 0);
+    const auto results = by_masks(slots), expected = by_rows(slots);
+    EXPECT_TRUE(close(results.loss, expected.loss)) << count;
+    EXPECT_TRUE(close(results.by_queries, expected.by_queries)) << count;
+    EXPECT_TRUE(close(results.by_keys, expected.by_keys)) << count;
+    const auto absent = (~slots.key_present).nonzero().flatten();
+    EXPECT_TRUE(results.by_keys.index_select(0, absent).eq(0).all().item<bool>()) << count;
+  }
+}
+
+TEST_F(SlotInfoNCECuda, MasksThatPickNoPairGiveZeroAndZeros) {
+  auto slots = make_slots(70, 20, 0.3);
+  for (const bool keys_there : {true, false}) {
+    slots.anchor_present = ~slots.key_present;
+    if (!keys_there) slots.key_present = at::zeros_like(slots.key_present);
+    const auto results = by_masks(slots);
+    EXPECT_EQ(results.loss.item<float>(), 0);
+    EXPECT_TRUE(results.by_queries.eq(0).all().item<bool>());
+    EXPECT_TRUE(results.by_keys.eq(0).all().item<bool>());
+  }
+}
+
+TEST_F(SlotInfoNCECuda, HalfTypesAreMultipliedAsTheyAre) {
+  for (const auto type : {at::kBFloat16, at::kHalf}) {
+    auto slots = make_slots(200, 33, 0.3);
+    const auto expected = by_rows(slots);
+    slots.anchors = slots.anchors.to(type);
+    slots.keys = slots.keys.to(type);
+    const auto results = by_masks(slots);
+    EXPECT_EQ(results.loss.scalar_type(), at::kFloat);
+    EXPECT_EQ(results.by_queries.scalar_type(), type);
+    EXPECT_EQ(results.by_keys.scalar_type(), type);
+    EXPECT_TRUE(within(results.loss, expected.loss, 1e-2)) << type;
+  }
+}
+
+TEST_F(SlotInfoNCECuda, TruePlacesAreThoseOfNonzero) {
+  for (const std::int64_t size : {1, 2, 65}) {
+    for (const double share : {-10.0, 0.0, 10.0}) {
+      const auto mask = slotcon::testing::noise({size}, 5) < share;
+      const auto found = contrast::true_places(mask);
+      const auto count = mask.sum().item<std::int64_t>();
+      EXPECT_EQ(found.count.item<std::int64_t>(), count);
+      EXPECT_TRUE(at::equal(found.places.slice(0, 0, count), mask.nonzero().flatten()));
+      EXPECT_TRUE(found.places.ge(0).logical_and(found.places.lt(size)).all().item<bool>());
+    }
+  }
+}
+
 // ---- Edge cases ----
 
 TEST_F(SlotInfoNCECuda, RowsBeyondTheCountsAreNotRead) {
@@ -224,7 +317,8 @@ TEST_F(SlotInfoNCECuda, ANodeOfTheGraphGivesBothGradientsAndNoSecondOne) {
   };
   const auto [q, by_queries, by_keys] = run([&](const auto& queries, const auto& keys) {
     return contrast::detail::CudaSlotInfoNCE::apply(
-        queries, keys, c.positive, contrast::detail::Settings{0.2, true, true, "info_nce"});
+        queries, keys, c.positive, contrast::Picked(),
+        contrast::detail::Settings{0.2, true, true, "info_nce"});
   });
   const auto [_, expected_queries, expected_keys] = run([&](const auto& queries, const auto& keys) {
     return contrast::reference(queries, keys, c.positive, 0.2);

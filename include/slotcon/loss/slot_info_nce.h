@@ -30,6 +30,20 @@ struct SlotPairs {
   torch::Tensor positive;  ///< [n] int64: each anchor's place among `keys`
 };
 
+namespace detail {
+
+inline void check_presence(const torch::Tensor& anchor_present, const torch::Tensor& key_present) {
+  TORCH_CHECK_VALUE(anchor_present.dim() == 2 && anchor_present.sizes() == key_present.sizes(),
+                    "pair_slots: expected two masks [B,K] of one shape, got ",
+                    anchor_present.sizes(), " and ", key_present.sizes());
+  TORCH_CHECK_TYPE(
+      anchor_present.scalar_type() == torch::kBool && key_present.scalar_type() == torch::kBool,
+      "pair_slots: expected masks of dtype Bool, got ", anchor_present.scalar_type(), " and ",
+      key_present.scalar_type());
+}
+
+}  // namespace detail
+
 namespace functional {
 
 /// Which prototypes win at least one position of an image.
@@ -49,13 +63,7 @@ inline torch::Tensor present_slots(const torch::Tensor& scores) {
 /// Shapes: both [B,K] bool, on one device. On an accelerator this waits for the two counts.
 /// Throws c10::ValueError or c10::TypeError for shapes or types that do not fit.
 inline SlotPairs pair_slots(const torch::Tensor& anchor_present, const torch::Tensor& key_present) {
-  TORCH_CHECK_VALUE(anchor_present.dim() == 2 && anchor_present.sizes() == key_present.sizes(),
-                    "pair_slots: expected two masks [B,K] of one shape, got ",
-                    anchor_present.sizes(), " and ", key_present.sizes());
-  TORCH_CHECK_TYPE(
-      anchor_present.scalar_type() == torch::kBool && key_present.scalar_type() == torch::kBool,
-      "pair_slots: expected masks of dtype Bool, got ", anchor_present.scalar_type(), " and ",
-      key_present.scalar_type());
+  detail::check_presence(anchor_present, key_present);
   const auto key_mask = key_present.flatten();
   const auto anchors = (anchor_present.flatten() & key_mask).nonzero().flatten();
   const auto place = key_mask.cumsum(0) - 1;
@@ -69,7 +77,8 @@ inline SlotPairs pair_slots(const torch::Tensor& anchor_present, const torch::Te
 ///
 /// Shapes: `queries` [n,D], `keys` [m,D], `positive` [n] int64 in [0,m) (checked on the CPU only);
 ///   result 0-d. No query: 0 with a valid graph.
-/// Types: any floating; computed in float32 (float64 for float64 queries), result likewise.
+/// Types: any floating; computed in float32 (float64 for float64 queries), result likewise. On CUDA
+///   the fused kernel multiplies bfloat16 or float16 vectors in their type and sums in float32.
 /// Numerics: norms not below 1e-12.
 /// Memory: the fused kernel holds no logits, the gradients and O(n + m); the reference several
 ///   [n,m].
@@ -98,8 +107,7 @@ inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor&
       kernel::slot_info_nce::choose(queries, keys, positive, temperature), who);
   const AutocastOff precise;
   if (queries.size(0) == 0) return queries.to(type).sum();
-  return is_fused ? kernel::slot_info_nce::fused(queries.to(type), keys.to(type), positive,
-                                                 temperature, who)
+  return is_fused ? kernel::slot_info_nce::fused(queries, keys, positive, temperature, who)
                   : kernel::slot_info_nce::reference(queries.to(type), keys.to(type), positive,
                                                      temperature);
 }
@@ -115,15 +123,20 @@ struct ContrastRows {
   torch::Tensor positive;  // [n]
 };
 
-inline ContrastRows contrast_rows(const torch::Tensor& anchors, const torch::Tensor& keys,
-                                  const torch::Tensor& anchor_present,
-                                  const torch::Tensor& key_present, Collectives* collectives) {
+inline void check_slots(const torch::Tensor& anchors, const torch::Tensor& keys,
+                        const torch::Tensor& anchor_present) {
   TORCH_CHECK_VALUE(anchors.dim() == 3 && anchors.sizes() == keys.sizes(),
                     "slot_info_nce: expected anchors and keys [B,K,D] of one shape, got ",
                     anchors.sizes(), " and ", keys.sizes());
   TORCH_CHECK_VALUE(anchor_present.sizes() == anchors.sizes().slice(0, 2),
                     "slot_info_nce: expected masks ", anchors.sizes().slice(0, 2), ", got ",
                     anchor_present.sizes());
+}
+
+inline ContrastRows contrast_rows(const torch::Tensor& anchors, const torch::Tensor& keys,
+                                  const torch::Tensor& anchor_present,
+                                  const torch::Tensor& key_present, Collectives* collectives) {
+  check_slots(anchors, keys, anchor_present);
   const auto pairs = functional::pair_slots(anchor_present, key_present);
   const auto queries = anchors.flatten(0, 1).index_select(0, pairs.anchors);
   const auto own_keys = keys.flatten(0, 1).index_select(0, pairs.keys);
@@ -135,6 +148,27 @@ inline ContrastRows contrast_rows(const torch::Tensor& anchors, const torch::Ten
     keys_before += gathered[static_cast<std::size_t>(r)].size(0);
   }
   return {queries, at::cat(gathered), pairs.positive + keys_before};
+}
+
+/// Whether the masks can go to the fused kernel as they are, which spares waiting for the counts.
+inline bool contrasts_masks(const torch::Tensor& anchors, const torch::Tensor& keys,
+                            const SlotInfoNCEOptions& options) {
+  return anchors.is_cuda() && anchors.numel() > 0 && keys.device() == anchors.device() &&
+         options.backend() != Backend::kReference && kernel::choose_by_device(anchors).fused &&
+         kernel::choose_by_temperature(options.temperature()).fused;
+}
+
+inline torch::Tensor contrast_masks(const torch::Tensor& anchors, const torch::Tensor& keys,
+                                    const torch::Tensor& anchor_present,
+                                    const torch::Tensor& key_present,
+                                    const SlotInfoNCEOptions& options) {
+  check_slots(anchors, keys, anchor_present);
+  check_presence(anchor_present, key_present);
+  const AutocastOff precise;
+  const auto key_mask = key_present.flatten();
+  return kernel::slot_info_nce::cuda_fused_pairs(anchors.flatten(0, 1), keys.flatten(0, 1),
+                                                 anchor_present.flatten() & key_mask, key_mask,
+                                                 options.temperature(), "slot_info_nce");
 }
 
 }  // namespace detail
@@ -153,6 +187,9 @@ namespace functional {
 /// Types: as `info_nce`.
 /// Gradient: anchors; keys too in one process. Keys that come from several processes carry none.
 /// Every process of the group calls it, also one without slots.
+/// Waiting: an accelerator is waited for, to learn how many slots there are, unless the fused
+/// kernel
+///   for CUDA runs in one process: it reads that on the device.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
 /// Example:
 ///     auto loss = functional::slot_info_nce(student.slots, teacher.slots, student.present,
@@ -163,6 +200,9 @@ inline torch::Tensor slot_info_nce(const torch::Tensor& anchors, const torch::Te
                                    const torch::Tensor& key_present,
                                    const SlotInfoNCEOptions& options = {},
                                    Collectives* collectives = nullptr) {
+  if (collectives == nullptr && detail::contrasts_masks(anchors, keys, options)) {
+    return detail::contrast_masks(anchors, keys, anchor_present, key_present, options);
+  }
   const auto rows = detail::contrast_rows(anchors, keys, anchor_present, key_present, collectives);
   return info_nce(rows.queries, rows.keys, rows.positive, options);
 }
@@ -173,7 +213,7 @@ inline torch::Tensor slot_info_nce(const torch::Tensor& anchors, const torch::Te
 /// without gradient.
 ///
 /// The predictor is any module from rows [n,D] to rows [n,D], usually a `ProjectionHead`. It sees
-/// only the anchors, so n differs from step to step and can be 0.
+/// only the anchors, so n differs from step to step, can be 0, and is waited for on an accelerator.
 class SlotInfoNCEImpl : public torch::nn::Cloneable<SlotInfoNCEImpl> {
  public:
   explicit SlotInfoNCEImpl(torch::nn::AnyModule predictor_, const SlotInfoNCEOptions& options_ = {})

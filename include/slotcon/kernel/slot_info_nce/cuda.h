@@ -13,14 +13,16 @@
 
 namespace slotcon::kernel::slot_info_nce {
 
-/// Rows [capacity,D] of any length, of which the first `count` are there: [1] int64 on their
-/// device, or undefined where all are. Float32, bfloat16 or float16.
+/// Rows of any length, picked from `vectors` [capacity,D], float32, bfloat16 or float16: the first
+/// `count` of `places`.
 struct CudaRows {
-  torch::Tensor vectors, count;
+  torch::Tensor vectors;
+  torch::Tensor count = {};   // [1] int64 on their device; undefined: all
+  torch::Tensor places = {};  // [capacity] int64; undefined: in their order
 };
 
-/// The loss, 0-d float32; its gradient by the queries [capacity,D] float32, undefined unless asked
-/// for; what the gradient by the keys needs.
+/// The loss, 0-d float32; its gradient by the queries' vectors [capacity,D] float32, undefined
+/// unless asked for; what the gradient by the keys needs.
 struct CudaForward {
   torch::Tensor loss, by_queries, inverse_totals;
 };
@@ -46,8 +48,8 @@ class CudaContrast {
         arithmetic(arithmetic_of(queries.vectors)),
         dims(queries.vectors.size(1)),
         length(padded_length(dims, arithmetic)),
-        queries_{queries.vectors.contiguous(), queries.count},
-        keys_{keys.vectors.contiguous(), keys.count},
+        queries_{queries.vectors.contiguous(), queries.count, queries.places},
+        keys_{keys.vectors.contiguous(), keys.count, keys.places},
         sharpness_(static_cast<float>(1 / temperature)),
         options_(queries.vectors.options()) {}
 
@@ -58,7 +60,15 @@ class CudaContrast {
   const CudaRows& queries() const { return queries_; }
   const CudaRows& keys() const { return keys_; }
 
-  static Set set_of(const CudaRows& rows) { return {rows.vectors.size(0), int64s(rows.count)}; }
+  static Set set_of(const CudaRows& rows) {
+    return {rows.vectors.size(0), int64s(rows.count), int64s(rows.places)};
+  }
+
+  /// Where the gradient by the vectors of `rows` goes: 0 for those that are not picked.
+  torch::Tensor gradient_of(const CudaRows& rows) const {
+    const auto sizes = rows.vectors.sizes();
+    return rows.places.defined() ? at::zeros(sizes, options_.dtype(at::kFloat)) : floats(sizes);
+  }
 
   CudaUnits units_of(const CudaRows& rows) const {
     const Index capacity = rows.vectors.size(0);
@@ -135,8 +145,9 @@ class CudaContrast {
 }  // namespace detail
 
 /// The loss of `reference` for rows of any length, whose norms are not below 1e-12, and its
-/// gradient by the queries: one pass over the keys. `positive` [capacity of queries] int64, dense;
-/// a place that is not among the keys makes the loss infinite. No query: 0 and zeros.
+/// gradient by the queries: one pass over the keys. `positive` [capacity of queries] int64, dense:
+/// which of the picked keys; a place that is not among them makes the loss infinite. No query: 0
+/// and zeros.
 ///
 /// Memory beside the gradient: O((n + m) D). Equal from run to run and on any GPU of one kind.
 /// Temperatures of at least kLowestTemperature, for float16 of at least 0.1.
@@ -151,7 +162,7 @@ inline CudaForward cuda_forward(const CudaRows& queries, const CudaRows& keys,
   const auto losses = call.floats({capacity});
   CudaForward result;
   result.inverse_totals = call.floats({capacity});
-  if (with_gradient) result.by_queries = call.floats(queries.vectors.sizes());
+  if (with_gradient) result.by_queries = call.gradient_of(queries);
   const auto set = call.set_of(queries);
   call.launch(
       call.launches.gradient,
@@ -176,7 +187,7 @@ inline torch::Tensor cuda_gradient_by_keys(const CudaRows& queries, const CudaRo
   const auto query_units = call.units_of(call.queries()), key_units = call.units_of(call.keys());
   const auto mixtures =
       call.by_keys(query_units, key_units, positive.contiguous(), forward.inverse_totals);
-  const auto gradient = call.floats(keys.vectors.sizes());
+  const auto gradient = call.gradient_of(keys);
   const auto set = call.set_of(queries);
   Gradient by_keys{};  // without what queries alone have
   by_keys.arithmetic = call.arithmetic;

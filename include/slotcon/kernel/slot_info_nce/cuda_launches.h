@@ -47,10 +47,11 @@ constexpr Index pieces_of(Index capacity) {
 
 constexpr Index strips_of(Index length) { return (length + kStrip - 1) / kStrip; }
 
-/// Vectors [capacity,D] of which the first `count` are there.
+/// Vectors that a device picks from [capacity,D]: the first `count` of `places`.
 struct Set {
   Index capacity;
-  const std::int64_t* count;  // [1], or null
+  const std::int64_t* count;   // [1]; null: all
+  const std::int64_t* places;  // [capacity]; null: in their order
 };
 
 /// Vectors at unit length, in the numbers that are multiplied, and the inverses of their norms.
@@ -107,7 +108,8 @@ struct Gradient {
   float* losses;          // [columns]
   float* inverse_totals;  // [columns]
   const float* mixtures;
-  float* gradient;  // [columns,D], 0 beyond the count; null: not asked for
+  float* gradient;  // [columns,D], null: not asked for. Beyond the count it becomes 0; of vectors
+                    // that are picked by their places it is 0 before
 };
 
 struct Launches {

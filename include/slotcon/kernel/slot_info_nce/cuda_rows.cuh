@@ -14,7 +14,8 @@ __global__ void __launch_bounds__(kBlockThreads) units_kernel(Units call) {
   const Index row = cuda::row_index<kWarp>();
   if (row >= cuda::divided_up(count, kTile) * kTile) return;
   const bool there = inside<Index>(row, count);
-  const auto* from = static_cast<const Number*>(call.vectors) + row * call.dims;
+  const Index place = there ? place_in(call.set, row) : 0;
+  const auto* from = static_cast<const Number*>(call.vectors) + place * call.dims;
   float square = 0;
   for (Index dim = lane_index(); there && inside(dim, call.dims); dim += kWarp) {
     const float value = cuda::to_float(from[dim]);
@@ -63,10 +64,10 @@ __global__ void __launch_bounds__(kBlockThreads) gradient_kernel(Gradient call) 
   using Number = typename Tiles::Number;
   const Index column = cuda::row_index<kWarp>();
   if (!inside(column, call.columns.capacity)) return;
-  float* const gradient = call.gradient + column * call.dims;
   const int columns = counted(call.columns);
   if (!inside<Index>(column, columns)) {
-    if (call.gradient == nullptr) return;
+    if (call.gradient == nullptr || call.columns.places != nullptr) return;
+    float* const gradient = call.gradient + column * call.dims;
     for (Index dim = lane_index(); inside(dim, call.dims); dim += kWarp) gradient[dim] = 0;
     return;
   }
@@ -80,7 +81,8 @@ __global__ void __launch_bounds__(kBlockThreads) gradient_kernel(Gradient call) 
     share /= total;
     const Index place = call.positive[column];
     if (place >= 0 && place < rows) {
-      positive = static_cast<const Number*>(call.row_vectors) + place * call.dims;
+      positive =
+          static_cast<const Number*>(call.row_vectors) + place_in(call.rows, place) * call.dims;
       pull = call.row_inverse_norms[place];
     }
     if (lane_index() == 0) {
@@ -89,7 +91,9 @@ __global__ void __launch_bounds__(kBlockThreads) gradient_kernel(Gradient call) 
     }
   }
   if (call.gradient == nullptr) return;
-  const auto* vector = static_cast<const Number*>(call.vectors) + column * call.dims;
+  const Index first = place_in(call.columns, column) * call.dims;
+  const auto* vector = static_cast<const Number*>(call.vectors) + first;
+  float* const gradient = call.gradient + first;
   const float inverse_norm = call.inverse_norms[column];
   const int width = strip_width(call.length);
   float along = 0;

@@ -27,6 +27,11 @@ __device__ __forceinline__ int counted(const Set& set) {
   return static_cast<int>(cuda::counted(set.count, set.capacity));
 }
 
+/// Where the vector of a row or column lies.
+__device__ __forceinline__ Index place_in(const Set& set, Index row) {
+  return set.places == nullptr ? row : set.places[row];
+}
+
 /// Pieces of work: each a tile of columns with a part of the rows. There are as many parts as give
 /// work to all processors; the shares depend on the counts alone.
 class Work {
