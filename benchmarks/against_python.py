@@ -10,13 +10,13 @@ both. Needs a Python that can `import torch`.
 import argparse
 import collections
 import json
-import math
 import random
 import re
 import statistics
 import subprocess
 import time
 
+import operations
 import table
 
 ROUNDS = 5
@@ -32,118 +32,17 @@ ROWS = [
 ]
 
 
-def unit(x, dim):
-    return x / x.norm(dim=dim, keepdim=True).clamp_min(1e-12)
-
-
-def grouping_published(features, prototypes):
-    """As published: prototypes repeated for every image."""
-    import torch
-    kind = features.dtype
-    table_of_image = prototypes.unsqueeze(0).repeat(features.shape[0], 1, 1)
-    scores = torch.einsum("bdn,bkd->bkn", unit(features.float(), 1).to(kind),
-                          unit(table_of_image, 2).to(kind))
-    assignment = (scores / 0.07).softmax(1, dtype=torch.float32) + 1e-6
-    weights = assignment / assignment.sum(2, keepdim=True)
-    return torch.einsum("bdn,bkn->bkd", features, weights.to(kind)), scores
-
-
-def grouping(features, prototypes):
-    """The same results with fewer operations, those of slotcon's reference."""
-    import torch
-    kind = features.dtype
-    scores = torch.matmul(unit(prototypes, 1).to(kind), unit(features.float(), 1).to(kind))
-    assignment = (scores / 0.07).softmax(1, dtype=torch.float32) + 1e-6
-    weights = assignment / assignment.sum(2, keepdim=True)
-    return torch.bmm(weights.to(kind), features.transpose(1, 2)), scores
-
-
-def axis_weights(first, last, size):
-    """[B,size,size]: how one axis of the aligned map samples the map, for boxes inside it."""
-    import torch
-    pixel = torch.arange(size)
-    extent = (last - first).unsqueeze(1)
-    position = first.unsqueeze(1) * size - 0.5 + (pixel + 0.5) * extent
-    distance = (position.clamp(0, size - 1).unsqueeze(2) - pixel).abs()
-    return (1 - distance).clamp_min(0)
-
-
-def align(maps, boxes, flipped):
-    """Aligned RoIAlign and the mirror image where flipped, as matrix products."""
-    import torch
-    rows = axis_weights(boxes[:, 1], boxes[:, 3], maps.shape[2])
-    columns = axis_weights(boxes[:, 0], boxes[:, 2], maps.shape[3])
-    columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
-    return torch.einsum("bpy,bkyx,bqx->bkpq", rows, maps, columns)
-
-
-def distillation(student, teacher, center, student_view, teacher_view):
-    import torch
-    targets = ((align(teacher, *teacher_view) - center) / 0.07).softmax(1)
-    log_assignment = (align(student, *student_view) / 0.1).log_softmax(1)
-    return -(targets * log_assignment).sum(1).mean()
-
-
-def contrast(queries, keys, positive):
-    import torch
-    logits = torch.matmul(unit(queries, 1), unit(keys, 1).t()) / 0.2
-    return torch.nn.functional.cross_entropy(logits, positive) * 0.4
-
-
-def sizes_of(row):
-    return {key: int(value) for key, value in re.findall(r"(\w+):(\d+)", row)}
-
-
-def grouping_call(row, function):
-    import torch
-    size = sizes_of(row)
-    kind = torch.bfloat16 if "bfloat16" in row else torch.float32
-    features = torch.randn(size["B"], size["D"], size["N"]).to(kind)
-    prototypes = torch.randn(size["K"], size["D"])
-    if "forward_backward" not in row:
-        def forward():
-            with torch.no_grad():
-                function(features, prototypes)
-        return forward
-    features.requires_grad_()
-    prototypes.requires_grad_()
-    slot_gradient = torch.randn(size["B"], size["K"], size["D"]).to(kind)
-    score_gradient = torch.randn(size["B"], size["K"], size["N"]).to(kind)
-    return lambda: torch.autograd.grad(function(features, prototypes), (features, prototypes),
-                                       (slot_gradient, score_gradient))
-
-
-def distillation_call(row, function):
-    import torch
-    size = sizes_of(row)
-    side = math.isqrt(size["N"])
-    scores = [torch.rand(size["B"], size["K"], side, side) for _ in range(2)]
-    views = [(torch.cat([0.3 * torch.rand(size["B"], 2), 1 - 0.3 * torch.rand(size["B"], 2)], 1),
-              torch.rand(size["B"]) < 0.5) for _ in range(2)]
-    student = scores[0].requires_grad_()
-    center = torch.zeros(1, size["K"], 1, 1)
-    return lambda: torch.autograd.grad(function(student, scores[1], center, *views), student)
-
-
-def contrast_call(row, function):
-    import torch
-    size = sizes_of(row)
-    queries = torch.randn(size["anchors"], size["D"], requires_grad=True)
-    keys = torch.randn(size["keys"], size["D"])
-    positive = torch.randperm(size["keys"])[:size["anchors"]]
-    return lambda: torch.autograd.grad(function(queries, keys, positive), queries)
-
-
-def python_calls(row):
+def python_calls(name):
     """{what: call} of one row."""
     import torch
-    make, function = {"semantic_grouping": (grouping_call, grouping),
-                      "aligned_assignment": (distillation_call, distillation),
-                      "slot_info_nce": (contrast_call, contrast)}[row.split("/")[0]]
-    calls = {"eager": make(row, function),
-             "compiled": make(row, torch.compile(function, dynamic=False))}
-    if function is grouping:
-        calls["eager, as published"] = make(row, grouping_published)
+    row = operations.row_of(name)
+    function = operations.FUNCTIONS[row.operation]
+    arguments = operations.arguments_of(row, "cpu")
+    calls = {"eager": operations.call_of(row, function, arguments),
+             "compiled": operations.call_of(row, torch.compile(function, dynamic=False), arguments)}
+    if function is operations.grouping:
+        calls["eager, as published"] = operations.call_of(row, operations.grouping_published,
+                                                          arguments)
     return calls
 
 
@@ -157,14 +56,9 @@ def milliseconds(call, clock):
     return (now() - start) / calls * 1e3
 
 
-def name_in_program(row, implementation):
-    operation, direction, rest = row.split("/", 2)
-    return f"{operation}/{direction}/{implementation}/{rest}"
-
-
 def measure_program(program, clock, times):
     """One round of slotcon's rows; skipped ones are left out."""
-    names = {name_in_program(row, which): (row, which)
+    names = {operations.name_of(operations.row_of(row), which): (row, which)
              for row in ROWS for which in ("fused", "reference")}
     pattern = "^(" + "|".join(re.escape(name) for name in names) + ")$"
     output = subprocess.run(

@@ -21,10 +21,12 @@ struct Inputs {
 
 using Distill = std::function<torch::Tensor(const torch::Tensor& student, const Inputs&)>;
 
-Inputs unpack(const Tensors& t) { return {t[0], t[1], t[2], {t[3], t[4]}, {t[5], t[6]}}; }
+Inputs unpack(const Tensors& t, at::MemoryFormat format) {
+  return {t[0].contiguous(format), t[1].contiguous(format), t[2], {t[3], t[4]}, {t[5], t[6]}};
+}
 
-Tensors make_inputs(const MapSize& size) {
-  Random random(/*seed=*/2);
+Tensors make_inputs(const MapSize& size, c10::Device place) {
+  Random random(/*seed=*/2, place);
   const auto prototypes = random.normal({size.prototypes, size.dim});
   const auto shown = shown_prototypes(random, size);
   const auto scores = [&] {
@@ -60,9 +62,10 @@ Distill with_backend(slotcon::Backend backend) {
   };
 }
 
-Prepare forward_backward(const Distill& distill) {
-  return [distill](const Tensors& inputs) -> Call {
-    const auto in = unpack(inputs);
+/// `format`: the memory order in which the implementation's own grouping leaves the scores.
+Prepare forward_backward(const Distill& distill, at::MemoryFormat format) {
+  return [distill, format](const Tensors& inputs) -> Call {
+    const auto in = unpack(inputs, format);
     return [distill, in, student = leaf(in.student)]() -> Tensors {
       const auto loss = distill(student, in);
       return {loss.detach(), torch::autograd::grad({loss}, {student})[0]};
@@ -70,20 +73,25 @@ Prepare forward_backward(const Distill& distill) {
   };
 }
 
-void add_size(const MapSize& size) {
+void add_size(const Plan& plan, const MapSize& size) {
   using slotcon::Backend;
+  const auto reference =
+      forward_backward(with_backend(Backend::kReference), at::MemoryFormat::Contiguous);
   const auto workload = std::make_shared<Workload>(
-      Workload::Description{"aligned_assignment", "forward_backward", torch::kFloat, size.name()},
-      [=] { return make_inputs(size); }, forward_backward(with_backend(Backend::kReference)));
-  add(workload, "published", forward_backward(published_loss));
-  add(workload, "reference", forward_backward(with_backend(Backend::kReference)));
-  add(workload, "fused", forward_backward(with_backend(Backend::kFused)));
+      plan.device,
+      Workload::Description{"aligned_assignment", "forward_backward", Precision::kFloat32,
+                            size.name()},
+      [=](c10::Device place) { return make_inputs(size, place); }, reference);
+  add(workload, "published", forward_backward(published_loss, at::MemoryFormat::Contiguous));
+  add_with_graph(workload, "reference", reference);
+  add_with_graph(workload, "fused",
+                 forward_backward(with_backend(Backend::kFused), at::MemoryFormat::ChannelsLast));
 }
 
 }  // namespace
 
-void add_aligned_assignment() {
-  for (const auto& size : kMapSizes) add_size(size);
+void add_aligned_assignment(const Plan& plan) {
+  for (const auto& size : plan.distillation) add_size(plan, size);
 }
 
 }  // namespace bench

@@ -1,33 +1,34 @@
 // Random inputs, the same in every run.
 #pragma once
 
-#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <slotcon/core/two_views.h>
 #include <torch/types.h>
 
-#include "benchmarks/defaults.h"
+#include "benchmarks/plan.h"
 
 namespace bench {
 
-/// A stream of random tensors, float32.
+/// A stream of random tensors on one device, float32.
 class Random {
  public:
-  explicit Random(std::uint64_t seed)
-      : generator_(at::make_generator<at::CPUGeneratorImpl>(seed)) {}
+  Random(std::uint64_t seed, c10::Device place)
+      : generator_(at::globalContext().defaultGenerator(place).clone()), options_(place) {
+    generator_.set_current_seed(seed);
+  }
 
-  torch::Tensor normal(at::IntArrayRef sizes) {
-    return at::randn(sizes, generator_, torch::kFloat);
-  }
-  torch::Tensor uniform(at::IntArrayRef sizes) {
-    return at::rand(sizes, generator_, torch::kFloat);
-  }
+  torch::Tensor normal(at::IntArrayRef sizes) { return at::randn(sizes, generator_, options_); }
+  torch::Tensor uniform(at::IntArrayRef sizes) { return at::rand(sizes, generator_, options_); }
   torch::Tensor integers(std::int64_t end, at::IntArrayRef sizes) {
-    return at::randint(end, sizes, generator_, torch::kLong);
+    return at::randint(end, sizes, generator_, options_.dtype(torch::kLong));
   }
-  torch::Tensor permutation(std::int64_t n) { return at::randperm(n, generator_, torch::kLong); }
+  torch::Tensor permutation(std::int64_t n) {
+    return at::randperm(n, generator_, options_.dtype(torch::kLong));
+  }
 
  private:
   at::Generator generator_;
+  at::TensorOptions options_;
 };
 
 /// The prototypes that each image shows, [B,10]: about as many as a trained network finds in one.

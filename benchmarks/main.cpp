@@ -1,12 +1,10 @@
 // The benchmarks of slotcon: `slotcon_benchmarks --help`, or ./run bench for all of them in a
-// table.
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
+// table. `--device=cuda` measures on a GPU, as ./run gpu does.
 #include <benchmark/benchmark.h>
+#include <c10/util/Exception.h>
 #include <torch/version.h>
 
-#include <fstream>
-#include <string>
+#include <cstdio>
 #include <string_view>
 
 #include "benchmarks/suite.h"
@@ -16,19 +14,16 @@ static_assert(std::string_view(SLOTCON_BUILD_TYPE) == "Release",
 
 namespace {
 
-/// The processor as Linux names it; empty elsewhere.
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(": ") + 2);
-  }
-  return {};
+/// The plan for `--device`, which is taken out of the arguments.
+bench::Plan plan_of(int& argc, char** argv) {
+  const std::string_view last = argv[argc - 1];
+  const bool cuda = last == "--device=cuda";
+  if (cuda || last == "--device=cpu") --argc;
+  return cuda ? bench::cuda_plan() : bench::cpu_plan();
 }
 
-void describe_machine() {
-  benchmark::AddCustomContext("cpu", cpu_model());
-  benchmark::AddCustomContext("instruction_set", at::get_cpu_capability());
-  benchmark::AddCustomContext("threads", std::to_string(at::get_num_threads()));
+void describe(const bench::Device& device) {
+  device.describe();
   benchmark::AddCustomContext("libtorch", TORCH_VERSION);
 #if defined(__clang__)
   benchmark::AddCustomContext("compiler", "clang " __clang_version__);
@@ -37,16 +32,27 @@ void describe_machine() {
 #endif
 }
 
+int run(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  const auto plan = plan_of(argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  describe(*plan.device);
+  bench::add_semantic_grouping(plan);
+  bench::add_aligned_assignment(plan);
+  bench::add_slot_info_nce(plan);
+  bench::add_slotcon_loss(plan);
+  bench::add_pretrain(plan);
+  bench::add_copy(plan);
+  return benchmark::RunSpecifiedBenchmarks() == 0 ? 1 : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  describe_machine();
-  bench::add_semantic_grouping();
-  bench::add_aligned_assignment();
-  bench::add_slot_info_nce();
-  bench::add_slotcon_loss();
-  bench::add_pretrain();
-  return benchmark::RunSpecifiedBenchmarks() == 0 ? 1 : 0;
+  try {
+    return run(argc, argv);
+  } catch (const c10::Error& error) {
+    std::fprintf(stderr, "slotcon_benchmarks: %s\n", error.what_without_backtrace());
+  }
+  return 1;
 }

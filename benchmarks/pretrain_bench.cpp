@@ -24,8 +24,8 @@ slotcon::TwoViews unpack(const Tensors& t) {
   return {{t[0], t[1]}, {{{t[2], t[3]}, {t[4], t[5]}}}};
 }
 
-Tensors make_inputs(const StepSize& size) {
-  Random random(/*seed=*/5);
+Tensors make_inputs(const StepSize& size, c10::Device place) {
+  Random random(/*seed=*/5, place);
   Tensors inputs;
   for (int view = 0; view < 2; ++view) {
     inputs.push_back(random.normal({size.images, 3, size.pixels, size.pixels})
@@ -39,12 +39,12 @@ Tensors make_inputs(const StepSize& size) {
   return inputs;
 }
 
-Model make_model(const StepSize& size, slotcon::Backend backend, at::ScalarType dtype) {
+Model make_model(const StepSize& size, slotcon::Backend backend, const torch::Tensor& images) {
   torch::manual_seed(0);
   const auto loss = slotcon::SlotConLossOptions(size.prototypes, size.dim).backend(backend);
   Model model(slotcon::ResNet(slotcon::resnet_tiny()),
               slotcon::SlotConOptions().hidden_dim(size.hidden_dim).loss(loss));
-  model->to(dtype);
+  model->to(images.device(), images.scalar_type());
   slotcon::to_channels_last(*model);
   return model;
 }
@@ -65,7 +65,7 @@ void descend(torch::optim::Optimizer& optimizer, const torch::Tensor& loss) {
 
 Prepare with_backend(const StepSize& size, slotcon::Backend backend) {
   return [=](const Tensors& inputs) -> Call {
-    auto model = make_model(size, backend, inputs[0].scalar_type());
+    auto model = make_model(size, backend, inputs[0]);
     const auto optimizer = make_optimizer(*model);
     return [model, optimizer, views = unpack(inputs)]() mutable -> Tensors {
       model->update_teacher(kTeacherMomentum);
@@ -129,22 +129,27 @@ class PublishedStep {
 Prepare published_step(const StepSize& size) {
   return [size](const Tensors& inputs) -> Call {
     const auto step = std::make_shared<PublishedStep>(
-        make_model(size, slotcon::Backend::kReference, inputs[0].scalar_type()), unpack(inputs));
+        make_model(size, slotcon::Backend::kReference, inputs[0]), unpack(inputs));
     return [step] { return (*step)(); };
   };
 }
 
-}  // namespace
-
-void add_pretrain() {
+void add_size(const Plan& plan, const StepSize& size) {
   using slotcon::Backend;
-  Workload::Description description{"pretrain", "step", torch::kFloat, kDemo.name()};
+  Workload::Description description{"pretrain", "step", Precision::kFloat32, size.name()};
   description.tolerance = 1e-2;  // an untrained network: rounding decides which slots win
   const auto workload = std::make_shared<Workload>(
-      description, [] { return make_inputs(kDemo); }, with_backend(kDemo, Backend::kReference));
-  add(workload, "published", published_step(kDemo));
-  add(workload, "reference", with_backend(kDemo, Backend::kReference));
-  add(workload, "fused", with_backend(kDemo, Backend::kFused));
+      plan.device, description, [=](c10::Device place) { return make_inputs(size, place); },
+      with_backend(size, Backend::kReference));
+  add(workload, "published", published_step(size));
+  add(workload, "reference", with_backend(size, Backend::kReference));
+  add(workload, "fused", with_backend(size, Backend::kFused));
+}
+
+}  // namespace
+
+void add_pretrain(const Plan& plan) {
+  for (const auto& size : plan.pretraining) add_size(plan, size);
 }
 
 }  // namespace bench

@@ -32,7 +32,7 @@ inline torch::Tensor normalize(const torch::Tensor& x, std::int64_t dim) {
 inline slotcon::Grouping semantic_grouping(const torch::Tensor& features,
                                            const torch::Tensor& table) {
   const auto type = features.scalar_type();
-  const auto every = at::arange(table.size(0));
+  const auto every = at::arange(table.size(0), table.options().dtype(torch::kLong));
   const auto prototypes = at::embedding(table, every).unsqueeze(0).repeat({features.size(0), 1, 1});
   const auto scores = at::einsum(
       "bdhw,bkd->bkhw", {normalize(features, 1).to(type), normalize(prototypes, 2).to(type)});
@@ -45,7 +45,9 @@ inline slotcon::Grouping semantic_grouping(const torch::Tensor& features,
 /// RoIAlign of all maps, then image by image the mirror image where flipped.
 inline torch::Tensor inverse_augment(const torch::Tensor& maps, const slotcon::ViewGeometry& view) {
   const auto height = static_cast<double>(maps.size(2)), width = static_cast<double>(maps.size(3));
-  const auto boxes = view.boxes * at::tensor({width, height, width, height}, view.boxes.options());
+  const auto sides = view.boxes.unbind(1);
+  const auto boxes = at::stack(
+      {sides[0] * width, sides[1] * height, sides[2] * width, sides[3] * height}, /*dim=*/1);
   const auto aligned = RoiAlign::apply(maps, boxes);
   std::vector<torch::Tensor> images;
   for (std::int64_t b = 0; b < maps.size(0); ++b) {

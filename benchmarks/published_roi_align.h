@@ -1,9 +1,10 @@
-// RoIAlign by scalar loops, one bin of one channel at a time, as the published code runs it on a
-// CPU.
+// RoIAlign as the published code runs it: on a CPU by scalar loops, one bin of one channel at a
+// time, on a GPU by the kernels in published_roi_align.cu.
 #pragma once
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
@@ -11,6 +12,8 @@
 #include <array>
 #include <cmath>
 #include <vector>
+
+#include "benchmarks/published_roi_align_cuda.h"
 
 namespace bench::published {
 
@@ -109,24 +112,39 @@ void scatter(const Samples<T>& samples, std::int64_t bins, const T* gradient, T*
 
 /// Maps [B,K,H,W] and one box [B,4] an image, in pixels; result [B,K,H,W].
 ///
-/// The library that the published code calls runs these loops on one thread. Here the images are
-/// spread over all, and the backward pass computes the samples once an image and not once a bin:
-/// both to the advantage of what slotcon is compared with.
+/// On a CPU the library that the published code calls runs these loops on one thread. Here the
+/// images are spread over all, and the backward pass computes the samples once an image and not
+/// once a bin: both to the advantage of what slotcon is compared with.
 class RoiAlign : public torch::autograd::Function<RoiAlign> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& maps,
                                const torch::Tensor& boxes) {
     context->save_for_backward({boxes});
+    if (maps.is_cuda()) return run_on_cuda(maps, boxes, /*backward=*/false);
     return run(maps, boxes, [](auto&&... arguments) { pool(arguments...); });
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const auto boxes = context->get_saved_variables()[0];
+    if (boxes.is_cuda()) return {run_on_cuda(gradients[0], boxes, /*backward=*/true), {}};
     return {run(gradients[0], boxes, [](auto&&... arguments) { scatter(arguments...); }), {}};
   }
 
  private:
+  static torch::Tensor run_on_cuda(const torch::Tensor& from, const torch::Tensor& boxes,
+                                   bool backward) {
+    const auto maps = from.contiguous(), regions = boxes.contiguous();
+    const auto result = at::zeros(maps.sizes(), maps.options());
+    const c10::impl::VirtualGuardImpl device(at::kCUDA);
+    const char* error = roi_align_on_cuda(
+        {maps.size(0), maps.size(1), maps.size(2), maps.size(3), regions.const_data_ptr<float>(),
+         maps.const_data_ptr<float>(), result.mutable_data_ptr<float>(), backward},
+        device.getStream(maps.device()).native_handle());
+    TORCH_CHECK(error == nullptr, "roi_align: ", error);
+    return result;
+  }
+
   template <class Loop>
   static torch::Tensor run(const torch::Tensor& from, const torch::Tensor& boxes,
                            const Loop& loop) {

@@ -2,6 +2,8 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "benchmarks/inputs.h"
 #include "benchmarks/published.h"
@@ -21,8 +23,8 @@ Inputs unpack(const Tensors& t) { return {t[0], t[1], t[2], t[3]}; }
 
 /// Features and what has their type in `dtype`; prototypes and scores are float32, as in training
 /// with half-precision features.
-Tensors make_inputs(const MapSize& size, at::ScalarType dtype) {
-  Random random(/*seed=*/1);
+Tensors make_inputs(const MapSize& size, at::ScalarType dtype, c10::Device place) {
+  Random random(/*seed=*/1, place);
   const auto prototypes = random.normal({size.prototypes, size.dim});
   const auto features = features_of(random, size, prototypes, shown_prototypes(random, size));
   const auto slot_gradient = random.normal({size.images, size.prototypes, size.dim});
@@ -36,6 +38,17 @@ Group with_backend(slotcon::Backend backend) {
     return slotcon::functional::semantic_grouping(
         features, prototypes, slotcon::SemanticGroupingOptions().backend(backend));
   };
+}
+
+struct Implementation {
+  std::string name;
+  Group group;
+};
+
+std::vector<Implementation> implementations() {
+  return {{"published", published::semantic_grouping},
+          {"reference", with_backend(slotcon::Backend::kReference)},
+          {"fused", with_backend(slotcon::Backend::kFused)}};
 }
 
 Prepare forward(const Group& group) {
@@ -110,31 +123,31 @@ Call prepare_all_products(const Tensors& inputs) {
   };
 }
 
-void add_size(const MapSize& size, at::ScalarType dtype) {
-  using slotcon::Backend;
-  const auto one_product =
-      2.0 * static_cast<double>(size.images * size.prototypes * size.positions() * size.dim);
-  const auto add_direction = [&](const char* direction, int products, auto* with, Prepare bound) {
-    Workload::Description description{"semantic_grouping", direction, dtype, size.name()};
-    description.flops = products * one_product;
-    if (dtype == torch::kBFloat16) description.tolerance = 3e-2;
-    const auto workload = std::make_shared<Workload>(
-        description, [=] { return make_inputs(size, dtype); },
-        with(with_backend(Backend::kReference)));
-    add(workload, "published", with(published::semantic_grouping));
-    add(workload, "reference", with(with_backend(Backend::kReference)));
-    add(workload, "fused", with(with_backend(Backend::kFused)));
-    add_bound(workload, "gemm_only", std::move(bound));
-  };
-  add_direction("forward", 2, forward, prepare_forward_products);
-  add_direction("forward_backward", 6, forward_backward, prepare_all_products);
+/// One direction of a size: the `with` of each implementation, and the bound.
+void add_direction(const Plan& plan, const GroupingRows& rows, const char* direction, int products,
+                   Prepare (*with)(const Group&), Prepare bound) {
+  const auto& size = rows.size;
+  const auto dtype = type_of(rows.precision);
+  Workload::Description description{"semantic_grouping", direction, rows.precision, size.name()};
+  description.flops =
+      2.0 * products *
+      static_cast<double>(size.images * size.prototypes * size.positions() * size.dim);
+  const auto workload = std::make_shared<Workload>(
+      plan.device, description, [=](c10::Device place) { return make_inputs(size, dtype, place); },
+      with(with_backend(slotcon::Backend::kReference)));
+  for (const auto& [name, group] : implementations()) add_with_graph(workload, name, with(group));
+  add_bound(workload, "gemm_only", std::move(bound));
 }
 
 }  // namespace
 
-void add_semantic_grouping() {
-  for (const auto& size : kMapSizes) add_size(size, torch::kFloat);
-  for (const auto& size : kHalfPrecisionSizes) add_size(size, torch::kBFloat16);
+void add_semantic_grouping(const Plan& plan) {
+  for (const auto& rows : plan.grouping) {
+    if (rows.forward_alone) {
+      add_direction(plan, rows, "forward", 2, forward, prepare_forward_products);
+    }
+    add_direction(plan, rows, "forward_backward", 6, forward_backward, prepare_all_products);
+  }
 }
 
 }  // namespace bench

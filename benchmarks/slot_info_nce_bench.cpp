@@ -21,14 +21,14 @@ Inputs unpack(const Tensors& t) { return {t[0], t[1], t[2], t[3]}; }
 
 /// A mask [B,K] of the given rows of the flattened slots.
 torch::Tensor mask_of(const torch::Tensor& rows, const ContrastSize& size) {
-  return at::zeros({size.images * size.prototypes}, torch::kBool)
+  return at::zeros({size.images * size.prototypes}, rows.options().dtype(torch::kBool))
       .index_fill_(0, rows, true)
       .view({size.images, size.prototypes});
 }
 
 /// Every anchor is a key too; the two views' slots are alike.
-Tensors make_inputs(const ContrastSize& size) {
-  Random random(/*seed=*/3);
+Tensors make_inputs(const ContrastSize& size, c10::Device place) {
+  Random random(/*seed=*/3, place);
   const auto keys = random.normal({size.images, size.prototypes, size.dim});
   const auto anchors = keys + random.normal(keys.sizes());
   const auto order = random.permutation(size.images * size.prototypes);
@@ -72,13 +72,14 @@ Prepare products(const ContrastSize& size) {
   };
 }
 
-void add_size(const ContrastSize& size) {
+void add_rows(const Plan& plan, const ContrastRows& rows) {
   using slotcon::Backend;
-  Workload::Description description{"slot_info_nce", "forward_backward", torch::kFloat,
+  const auto& size = rows.size;
+  Workload::Description description{"slot_info_nce", "forward_backward", rows.precision,
                                     size.name()};
   description.flops = 4.0 * static_cast<double>(size.anchors * size.keys * size.dim);
   const auto workload = std::make_shared<Workload>(
-      description, [=] { return make_inputs(size); },
+      plan.device, description, [=](c10::Device place) { return make_inputs(size, place); },
       forward_backward(with_backend(Backend::kReference)));
   add(workload, "published", forward_backward(published_loss));
   add(workload, "reference", forward_backward(with_backend(Backend::kReference)));
@@ -88,8 +89,8 @@ void add_size(const ContrastSize& size) {
 
 }  // namespace
 
-void add_slot_info_nce() {
-  for (const auto& size : kContrastSizes) add_size(size);
+void add_slot_info_nce(const Plan& plan) {
+  for (const auto& rows : plan.contrast) add_rows(plan, rows);
 }
 
 }  // namespace bench

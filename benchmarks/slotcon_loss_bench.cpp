@@ -25,8 +25,8 @@ Inputs unpack(const Tensors& t) {
   return {t[0], {t[1], t[2]}, {t[3], t[4]}, {{{t[5], t[6]}, {t[7], t[8]}}}};
 }
 
-Tensors make_inputs(const MapSize& size) {
-  Random random(/*seed=*/4);
+Tensors make_inputs(const MapSize& size, c10::Device place) {
+  Random random(/*seed=*/4, place);
   const auto prototypes = random.normal({size.prototypes, size.dim});
   const auto shown = shown_prototypes(random, size);
   Tensors inputs{prototypes};
@@ -45,7 +45,7 @@ slotcon::SlotConLoss make_loss(const torch::Tensor& prototypes, slotcon::Backend
   const slotcon::SlotConLossOptions options(prototypes.size(0), prototypes.size(1));
   slotcon::SlotConLoss loss(slotcon::SlotConLossOptions(options).backend(backend),
                             torch::nn::AnyModule(torch::nn::Identity()));
-  loss->to(prototypes.scalar_type());
+  loss->to(prototypes.device(), prototypes.scalar_type());
   const at::NoGradGuard no_grad;
   loss->grouping_q->prototypes().copy_(prototypes);
   loss->update_teacher(0);
@@ -83,15 +83,17 @@ Call prepare_published(const Tensors& inputs) {
   };
 }
 
-void add_size(const MapSize& size) {
+void add_size(const Plan& plan, const MapSize& size) {
   using slotcon::Backend;
-  Workload::Description description{"slotcon_loss", "forward_backward", torch::kFloat, size.name()};
+  Workload::Description description{"slotcon_loss", "forward_backward", Precision::kFloat32,
+                                    size.name()};
   constexpr double kProducts = 2 * 6 + 2 * 2;  // the student's views with gradient, the teacher's
   description.flops =
       kProducts * 2 *
       static_cast<double>(size.images * size.prototypes * size.positions() * size.dim);
   const auto workload = std::make_shared<Workload>(
-      description, [=] { return make_inputs(size); }, with_backend(Backend::kReference));
+      plan.device, description, [=](c10::Device place) { return make_inputs(size, place); },
+      with_backend(Backend::kReference));
   add(workload, "published", prepare_published);
   add(workload, "reference", with_backend(Backend::kReference));
   add(workload, "fused", with_backend(Backend::kFused));
@@ -99,8 +101,8 @@ void add_size(const MapSize& size) {
 
 }  // namespace
 
-void add_slotcon_loss() {
-  for (const auto& size : kMapSizes) add_size(size);
+void add_slotcon_loss(const Plan& plan) {
+  for (const auto& size : plan.objective) add_size(plan, size);
 }
 
 }  // namespace bench

@@ -1,12 +1,15 @@
 // The parts of the suite; each registers its rows.
 #pragma once
 
+#include "benchmarks/plan.h"
+
 namespace bench {
 
-void add_semantic_grouping();
-void add_aligned_assignment();
-void add_slot_info_nce();
-void add_slotcon_loss();
-void add_pretrain();
+void add_semantic_grouping(const Plan& plan);
+void add_aligned_assignment(const Plan& plan);
+void add_slot_info_nce(const Plan& plan);
+void add_slotcon_loss(const Plan& plan);
+void add_pretrain(const Plan& plan);
+void add_copy(const Plan& plan);
 
 }  // namespace bench

@@ -3,12 +3,11 @@
 #include <benchmark/benchmark.h>
 #include <c10/util/Exception.h>
 
-#include <chrono>
 #include <cmath>
 #include <sstream>
 #include <utility>
 
-#include "tests/support/peak_memory.h"
+#include "tests/support/tf32.h"
 
 namespace bench {
 namespace {
@@ -52,8 +51,10 @@ struct Facts {
 Facts examine(Workload& workload, const Call& call, bool has_results) {
   Facts facts;
   const auto results = call();
-  facts.bytes = bytes_of(workload.inputs()) + bytes_of(results);
-  facts.peak_bytes = static_cast<double>(slotcon::testing::memory_growth([&] { call(); }).peak);
+  facts.bytes = workload.description.bytes;
+  if (facts.bytes == 0 && has_results)
+    facts.bytes = bytes_of(workload.inputs()) + bytes_of(results);
+  facts.peak_bytes = workload.device->peak_bytes(call);
   if (!has_results) return facts;
   facts.error = largest_error(results, workload.expected());
   if (!(facts.error <= workload.description.tolerance)) {
@@ -68,22 +69,12 @@ Facts examine(Workload& workload, const Call& call, bool has_results) {
 void report(benchmark::State& state, const Workload& workload, const Facts& facts, double seconds,
             bool has_results) {
   if (workload.description.flops > 0) {
-    const auto calls = static_cast<double>(state.iterations());
     state.counters["flops"] = workload.description.flops;
-    state.counters["FLOP/s"] = workload.description.flops * calls / seconds;
+    state.counters["FLOP/s"] = workload.description.flops / seconds;
   }
-  if (has_results) {
-    state.counters["bytes"] = facts.bytes;
-    state.counters["relative_error"] = facts.error;
-  }
+  if (facts.bytes > 0) state.counters["bytes"] = facts.bytes;
+  if (has_results) state.counters["relative_error"] = facts.error;
   state.counters["peak_bytes"] = facts.peak_bytes;
-}
-
-/// Runs the measured loop; the seconds that it took.
-double time(benchmark::State& state, const Call& call) {
-  const auto start = std::chrono::steady_clock::now();
-  while (state.KeepRunning()) benchmark::DoNotOptimize(call());
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 /// One row.
@@ -94,6 +85,8 @@ struct Row {
   std::optional<Facts> facts;
 
   void run(benchmark::State& state) {
+    const slotcon::testing::Tf32Allowed allowed(workload->description.precision ==
+                                                Precision::kTf32);
     try {
       const auto call = prepare(workload->inputs());
       if (facts) {
@@ -102,41 +95,40 @@ struct Row {
         facts = examine(*workload, call, has_results);
       }
       if (facts->why_skipped.empty()) {
-        report(state, *workload, *facts, time(state, call), has_results);
-        return;
+        const auto seconds = workload->device->measure(state, call);
+        report(state, *workload, *facts, seconds, has_results);
       }
     } catch (const c10::Error& error) {
       facts = Facts{error.what_without_backtrace()};
     }
-    state.SkipWithError(facts->why_skipped.c_str());
+    if (!facts->why_skipped.empty()) state.SkipWithError(facts->why_skipped.c_str());
+    if (workload->device->frees_memory()) workload.reset();
   }
 };
-
-std::string name_of(at::ScalarType dtype) {
-  return dtype == torch::kBFloat16 ? "bfloat16" : "float32";
-}
 
 void add_row(const std::shared_ptr<Workload>& workload, const std::string& implementation,
              Prepare prepare, bool has_results) {
   const auto& d = workload->description;
   const auto name = d.operation + "/" + d.direction + "/" + implementation + "/" +
-                    name_of(d.dtype) + "/" + d.sizes;
+                    name_of(d.precision) + "/" + d.sizes;
   const auto row = std::make_shared<Row>(Row{workload, std::move(prepare), has_results, {}});
-  benchmark::RegisterBenchmark(name.c_str(), [row](benchmark::State& state) {
-    row->run(state);
-  })->Unit(benchmark::kMillisecond);
+  auto* registered = benchmark::RegisterBenchmark(
+      name.c_str(), [row](benchmark::State& state) { row->run(state); });
+  registered->Unit(benchmark::kMillisecond);
+  workload->device->configure(*registered);
 }
 
 }  // namespace
 
-Workload::Workload(Description description_, std::function<Tensors()> make_inputs,
-                   Prepare specification)
-    : description(std::move(description_)),
+Workload::Workload(std::shared_ptr<const Device> device_, Description description_,
+                   std::function<Tensors(c10::Device)> make_inputs, Prepare specification)
+    : device(std::move(device_)),
+      description(std::move(description_)),
       make_inputs_(std::move(make_inputs)),
       specification_(std::move(specification)) {}
 
 const Tensors& Workload::inputs() {
-  if (!inputs_) inputs_ = make_inputs_();
+  if (!inputs_) inputs_ = make_inputs_(device->place());
   return *inputs_;
 }
 
@@ -153,6 +145,16 @@ void add(const std::shared_ptr<Workload>& workload, const std::string& implement
 void add_bound(const std::shared_ptr<Workload>& workload, const std::string& implementation,
                Prepare prepare) {
   add_row(workload, implementation, std::move(prepare), /*has_results=*/false);
+}
+
+void add_with_graph(const std::shared_ptr<Workload>& workload, const std::string& implementation,
+                    const Prepare& prepare) {
+  add(workload, implementation, prepare);
+  if (!workload->device->records_graphs()) return;
+  add(workload, implementation + "_graph",
+      [device = workload->device, prepare](const auto& inputs) {
+        return device->recorded(prepare(inputs));
+      });
 }
 
 }  // namespace bench

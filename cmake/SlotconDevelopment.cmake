@@ -1,5 +1,7 @@
 # What slotcon's own tests and examples are built with; nothing of it reaches a consumer.
 
+include("${CMAKE_CURRENT_LIST_DIR}/SlotconPack.cmake")
+
 # Stops with the command to run when a package is missing: slotcon_require(GTest libgtest-dev).
 function(slotcon_require package debian_package)
   find_package(${package} QUIET)
@@ -9,8 +11,20 @@ function(slotcon_require package debian_package)
   endif()
 endfunction()
 
-slotcon_require(JPEG libjpeg-dev)
-slotcon_require(PNG libpng-dev)
+option(SLOTCON_TEST_IMAGES "Test what needs libjpeg and libpng" ON)
+if(SLOTCON_TEST_IMAGES OR SLOTCON_BUILD_EXAMPLES)
+  slotcon_require(JPEG libjpeg-dev)
+  slotcon_require(PNG libpng-dev)
+endif()
+
+# LibTorch's own interface to CUDA, its graphs for example, where this LibTorch has all of it.
+if(SLOTCON_TORCH_CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  set(library "${CMAKE_SHARED_LIBRARY_PREFIX}c10_cuda${CMAKE_SHARED_LIBRARY_SUFFIX}")
+  add_library(slotcon_torch_cuda_interface INTERFACE)
+  target_link_libraries(slotcon_torch_cuda_interface INTERFACE
+                        slotcon::cuda CUDA::cudart "${SLOTCON_TORCH_ROOT}/lib/${library}")
+endif()
 
 add_library(slotcon_warnings INTERFACE)
 target_compile_options(slotcon_warnings INTERFACE

@@ -1,7 +1,6 @@
 // Cases of slot InfoNCE and what is right for them, for the CUDA kernels on a GPU and emulated.
 #pragma once
 
-#include <ATen/Context.h>
 #include <gtest/gtest.h>
 #include <slotcon/kernel/slot_info_nce/cuda.h>
 #include <slotcon/kernel/slot_info_nce/reference.h>
@@ -15,6 +14,7 @@
 
 #include "tests/kernel/fused.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/tf32.h"
 #include "tests/support/tolerance.h"
 
 namespace slotcon::testing::slot_info_nce {
@@ -82,26 +82,6 @@ inline Results reference(const Case& c, at::ScalarType type) {
   const auto gradients = torch::autograd::grad({loss}, {queries, keys});
   return {loss.detach(), gradients[0], gradients[1]};
 }
-
-/// Allows TF32 for the life of the object, or forbids it.
-class Tf32Allowed {
- public:
-  explicit Tf32Allowed(bool allowed) {
-    set(allowed ? at::Float32Precision::TF32 : at::Float32Precision::IEEE);
-  }
-  ~Tf32Allowed() { set(before_); }
-  Tf32Allowed(const Tf32Allowed&) = delete;
-  Tf32Allowed& operator=(const Tf32Allowed&) = delete;
-
- private:
-  static constexpr auto kCuda = at::Float32Backend::CUDA;
-  static constexpr auto kProducts = at::Float32Op::MATMUL;
-  static void set(at::Float32Precision precision) {
-    at::globalContext().setFloat32Precision(kCuda, kProducts, precision);
-  }
-
-  const at::Float32Precision before_ = at::globalContext().float32Precision(kCuda, kProducts);
-};
 
 /// What the kernels give, on a device: a GPU, or the CPU where they are emulated. What lies beyond
 /// the counts is not a number, and no place.

@@ -15,15 +15,17 @@ namespace slotcon::parity {
 
 class Fixture {
  public:
-  explicit Fixture(const std::filesystem::path& file) : name_(file.stem().string()) {
+  Fixture(const std::filesystem::path& file, c10::Device device)
+      : name_(file.stem().string()), device_(device) {
     std::ifstream in(file, std::ios::binary);
     const std::vector<char> bytes(std::istreambuf_iterator<char>(in), {});
     for (const auto& entry : torch::jit::pickle_load(bytes).toGenericDict()) {
-      tensors_.emplace(entry.key().toStringRef(), entry.value().toTensor());
+      tensors_.emplace(entry.key().toStringRef(), entry.value().toTensor().to(device));
     }
   }
 
   const std::string& name() const { return name_; }
+  c10::Device device() const { return device_; }  ///< where the tensors are
 
   torch::Tensor operator[](const std::string& key) const {
     const auto found = tensors_.find(key);
@@ -45,6 +47,7 @@ class Fixture {
 
  private:
   std::string name_;
+  c10::Device device_;
   std::map<std::string, torch::Tensor> tensors_;
 };
 

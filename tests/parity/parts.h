@@ -52,6 +52,7 @@ inline void check_distillation(const Fixture& f, Report& report) {
 
   PrototypeCenter center(
       PrototypeCenterOptions(f["center"].size(1)).momentum(f.number("center_momentum")));
+  center->to(f.device());
   center->center.copy_(f["center"]);
   center->update(f["teacher"]);
   report.value("distill center_after", center->center, f["center_after"]);
@@ -60,6 +61,7 @@ inline void check_distillation(const Fixture& f, Report& report) {
 inline void check_info_nce(const Fixture& f, Report& report) {
   const auto dim = f["predictor/mlp.0.weight"].size(1);
   ProjectionHead predictor(ProjectionHeadOptions(dim, f["predictor/mlp.0.weight"].size(0), dim));
+  predictor->to(f.device());
   load_state(*predictor, f.below("predictor/"));
   SlotInfoNCE contrast(torch::nn::AnyModule(predictor),
                        SlotInfoNCEOptions().temperature(f.number("tau")));

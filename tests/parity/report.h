@@ -39,7 +39,8 @@ class Report {
       std::printf("%-68s FAIL: no tensor of the fixture's shape\n", what.c_str());
       return;
     }
-    const auto error = largest(ours.detach().to(torch::kDouble) - theirs.to(torch::kDouble));
+    const auto wide = [](const torch::Tensor& t) { return t.detach().cpu().to(torch::kDouble); };
+    const auto error = largest(wide(ours) - wide(theirs));
     const bool good = error <= bound;  // false for NaN
     failures_ += good ? 0 : 1;
     std::printf("%-68s error %.2e  bound %.2e  %s\n", what.c_str(), error, bound,

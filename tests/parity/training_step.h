@@ -50,6 +50,7 @@ inline SlotCon<FixtureEncoder> model_of(const Fixture& f) {
                            .hidden_dim(head.size(0))
                            .loss(SlotConLossOptions(prototypes.size(0), prototypes.size(1)));
   SlotCon<FixtureEncoder> model(FixtureEncoder(stem.size(0), head.size(1)), options);
+  model->to(f.device());
   load_state(*model, f.below("state/"));
   return model;
 }

@@ -1,9 +1,13 @@
-// The sizes at which the suite measures.
+// What the suite measures: sizes and precisions, by device.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
+
+#include "benchmarks/device.h"
+#include "benchmarks/precision.h"
 
 namespace bench {
 
@@ -18,14 +22,11 @@ struct MapSize {
   }
 };
 
-inline constexpr MapSize kCoco{32, 256, 7, 7, 256};  // the published COCO recipe, one of its GPUs
-inline constexpr MapSize kImageNet{8, 2048, 14, 14, 256};  // its ImageNet prototypes on a finer map
-inline constexpr MapSize kDense{2, 256, 56, 56,
-                                256};             // dense prediction: few images, many positions
-inline constexpr MapSize kOdd{3, 77, 3, 11, 50};  // no multiple of any vector's width
-
-inline constexpr std::array kMapSizes{kCoco, kImageNet, kDense, kOdd};
-inline constexpr std::array kHalfPrecisionSizes{kCoco, kImageNet};
+struct GroupingRows {
+  MapSize size;
+  Precision precision;
+  bool forward_alone;  ///< also without gradient
+};
 
 /// Slots [B,K,D] of which some are keys and fewer are anchors.
 struct ContrastSize {
@@ -37,8 +38,10 @@ struct ContrastSize {
   }
 };
 
-inline constexpr std::array kContrastSizes{ContrastSize{64, 256, 4096, 16384, 256},
-                                           ContrastSize{80, 256, 2500, 20000, 256}};
+struct ContrastRows {
+  ContrastSize size;
+  Precision precision;
+};
 
 /// A step of `pretrain` on the small network.
 struct StepSize {
@@ -50,6 +53,20 @@ struct StepSize {
   }
 };
 
-inline constexpr StepSize kDemo{16, 64, 16, 64, 256};  // examples/recipes/demo.toml
+/// Everything that is measured on one device.
+struct Plan {
+  std::shared_ptr<const Device> device;
+  std::vector<GroupingRows> grouping;
+  std::vector<MapSize> distillation;
+  std::vector<ContrastRows> contrast;
+  std::vector<MapSize> objective;
+  std::vector<StepSize> pretraining;
+  std::vector<std::int64_t> copies;  ///< megabytes
+};
+
+Plan cpu_plan();
+
+/// Throws c10::Error where make_cuda_device() does.
+Plan cuda_plan();
 
 }  // namespace bench
