@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Fills gpu-pack/ with what ./run gpu needs and a bare GPU machine has not: the sources of GoogleTest
-and Google Benchmark, as Debian or Ubuntu has them, and the commit of this tree."""
+"""Fills gpu-pack/ with what ./run gpu needs and a bare GPU machine has not: the sources of
+GoogleTest and Google Benchmark, as Debian or Ubuntu has them, and the commit of this tree."""
 
 import pathlib
 import re

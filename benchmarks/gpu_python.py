@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Measures PyTorch on a GPU at rows of slotcon_benchmarks: eager and torch.compile, each call by call
-and as a CUDA graph. Writes JSON as Google Benchmark does, after every row.
+"""Measures PyTorch on a GPU at rows of slotcon_benchmarks: eager and torch.compile, each call by
+call and as a CUDA graph. Writes JSON as Google Benchmark does, after every row.
 
     gpu_python.py --output rows.json --seconds 120
 

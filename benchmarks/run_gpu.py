@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Builds slotcon for the GPU of this machine, tests it there and measures it, within 8 minutes.
 
-Goes on where a stage fails or cannot run, and exits with 1 in the end. Writes benchmarks-gpu.md (goals, stages and
-rows), .json (the same) and .log (all output) into build/gpu, and into --output if that is given.
+Goes on where a stage fails or cannot run, and exits with 1 in the end. Writes benchmarks-gpu.md
+(goals, stages and rows), .json (the same) and .log (all output) into build/gpu, and into --output
+if that is given.
 """
 
 import argparse

@@ -51,6 +51,19 @@ std::vector<Implementation> implementations() {
           {"fused", with_backend(slotcon::Backend::kFused)}};
 }
 
+/// A call of the fused kernel by a plan for its passes on CUDA, whether it would be chosen or not.
+Prepare by_plan(slotcon::kernel::semantic_grouping::CudaPlan plan, const Prepare& prepare) {
+  return [plan, prepare](const Tensors& inputs) -> Call {
+    return [plan, call = prepare(inputs)] {
+      namespace grouping = slotcon::kernel::semantic_grouping;
+      grouping::force_cuda_plan_for_testing(plan);
+      const auto whatever_happens =
+          std::shared_ptr<void>(nullptr, [](void*) { grouping::force_cuda_plan_for_testing({}); });
+      return call();
+    };
+  };
+}
+
 Prepare forward(const Group& group) {
   return [group](const Tensors& inputs) -> Call {
     return [group, in = unpack(inputs)]() -> Tensors {
@@ -136,6 +149,12 @@ void add_direction(const Plan& plan, const GroupingRows& rows, const char* direc
       plan.device, description, [=](c10::Device place) { return make_inputs(size, dtype, place); },
       with(with_backend(slotcon::Backend::kReference)));
   for (const auto& [name, group] : implementations()) add_with_graph(workload, name, with(group));
+  if (plan.device->place().is_cuda()) {
+    using slotcon::kernel::semantic_grouping::CudaPlan;
+    const auto fused = with(with_backend(slotcon::Backend::kFused));
+    add_with_graph(workload, "fused_products", by_plan(CudaPlan::kProducts, fused));
+    add_with_graph(workload, "fused_tiles", by_plan(CudaPlan::kTiles, fused));
+  }
   add_bound(workload, "gemm_only", std::move(bound));
 }
 

@@ -83,7 +83,7 @@ void add_rows(const Plan& plan, const ContrastRows& rows) {
       forward_backward(with_backend(Backend::kReference)));
   add(workload, "published", forward_backward(published_loss));
   add(workload, "reference", forward_backward(with_backend(Backend::kReference)));
-  add(workload, "fused", forward_backward(with_backend(Backend::kFused)));
+  add_with_graph(workload, "fused", forward_backward(with_backend(Backend::kFused)));
   add_bound(workload, "gemm_only", products(size));
 }
 

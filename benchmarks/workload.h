@@ -49,9 +49,9 @@ class Workload {
 ///
 /// Before it is timed its results are compared with the workload's: a row that computes something
 /// else ends in an error, and one that throws, a fused kernel that does not exist for example, is
-/// skipped with the reason. Counters: `flops` of a call and `FLOP/s`; `bytes`, the size of inputs
-/// and results, which is the least that has to be moved; `peak_bytes`, how far one call raises what
-/// LibTorch has allocated; `relative_error`, the largest |result - expected| / |expected|.
+/// skipped with the reason. Counters: `flops` of a call, `FLOP/s`; `bytes` of inputs and results;
+/// `peak_bytes`, how far a call raises what LibTorch has allocated; `relative_error`, the largest
+/// |result - expected| / |expected|; on a GPU `low` and `high`, the 20 and 80 % quantiles in ms.
 void add(const std::shared_ptr<Workload>& workload, const std::string& implementation,
          Prepare prepare);
 

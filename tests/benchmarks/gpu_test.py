@@ -53,8 +53,8 @@ class Report(unittest.TestCase):
         rows = self.rows(measured(GROUPING.format("fused"), 2.0),
                          measured(GROUPING.format("compile"), 5.0),
                          measured(GROUPING.format("compile_max_autotune"), 2.5))
-        self.assertEqual(self.goal("grouping, 2048 prototypes, bfloat16: x torch.compile", rows)[1:],
-                         ("1.5", "1.25", "no"))
+        what = "grouping, 2048 prototypes, bfloat16: x torch.compile"
+        self.assertEqual(self.goal(what, rows)[1:], ("1.5", "1.25", "no"))
 
     def test_a_goal_that_is_met(self):
         rows = self.rows(measured(GROUPING.format("fused"), 2.0),

@@ -19,7 +19,6 @@
 
 namespace F = slotcon::functional;
 namespace grouping = slotcon::testing::semantic_grouping;
-using grouping::kTypes;
 using slotcon::AssignmentOptions;
 using slotcon::Backend;
 using slotcon::SemanticGroupingOptions;
@@ -34,6 +33,8 @@ using slotcon::testing::tolerance;
 using slotcon::testing::within;
 
 namespace {
+
+constexpr std::array<at::ScalarType, 3> kTypes{at::kFloat, at::kBFloat16, at::kHalf};
 
 constexpr std::int64_t kImages = 6, kPrototypes = 37, kDim = 40, kHeight = 5, kWidth = 7;
 
@@ -201,8 +202,9 @@ class LossesGpu : public slotcon::testing::GpuTest {};
 }  // namespace
 
 TEST_F(LossesGpu, GroupingIsAsExactAsTheReference) {
-  for (const auto type : kTypes) {
-    const grouping::Case c({kImages, kPrototypes, kDim, kHeight * kWidth}, type);
+  for (const auto& way : grouping::kProductWays) {  // in their types, by whichever plan
+    const grouping::Case c({kImages, kPrototypes, kDim, kHeight * kWidth}, way);
+    const auto type = c.type;
     const auto features =
         c.features.view({kImages, kDim, kHeight, kWidth}).to(at::kCUDA, type).requires_grad_();
     const auto table = c.prototypes.to(at::kCUDA).requires_grad_();

@@ -10,7 +10,7 @@ using slotcon::testing::semantic_grouping::Case;
 using slotcon::testing::semantic_grouping::fused;
 using slotcon::testing::semantic_grouping::Judge;
 using slotcon::testing::semantic_grouping::kNames;
-using slotcon::testing::semantic_grouping::kTypes;
+using slotcon::testing::semantic_grouping::kWays;
 using slotcon::testing::semantic_grouping::Sizes;
 
 namespace {
@@ -25,26 +25,26 @@ class SemanticGroupingGpu : public slotcon::testing::GpuTest {};
 
 TEST_F(SemanticGroupingGpu, IsAsExactAsTheReference) {
   for (const auto& sizes : kSizes) {
-    for (const auto type : kTypes) {
-      const Case c(sizes, type);
-      EXPECT_TRUE(Judge(c).as_exact_as_the_reference(fused(c, at::kCUDA))) << sizes << " " << type;
+    for (const auto& way : kWays) {
+      const Case c(sizes, way);
+      EXPECT_TRUE(Judge(c).as_exact_as_the_reference(fused(c, at::kCUDA))) << sizes << " " << way;
     }
   }
 }
 
 TEST_F(SemanticGroupingGpu, OneOutputUsedGivesItsGradientAlone) {
-  for (const auto type : kTypes) {
-    Case slots({2, 37, 40, 61}, type), scores({2, 37, 40, 61}, type);
+  for (const auto& way : kWays) {
+    Case slots({2, 37, 40, 61}, way), scores({2, 37, 40, 61}, way);
     slots.grad_scores.reset();
     scores.grad_slots.reset();
-    EXPECT_TRUE(Judge(slots).as_exact_as_the_reference(fused(slots, at::kCUDA))) << type;
-    EXPECT_TRUE(Judge(scores).as_exact_as_the_reference(fused(scores, at::kCUDA))) << type;
+    EXPECT_TRUE(Judge(slots).as_exact_as_the_reference(fused(slots, at::kCUDA))) << way;
+    EXPECT_TRUE(Judge(scores).as_exact_as_the_reference(fused(scores, at::kCUDA))) << way;
   }
 }
 
 TEST_F(SemanticGroupingGpu, RunsGiveTheSameBits) {
-  for (const auto type : kTypes) {
-    const Case c({4, 1028, 64, 49}, type);
+  for (const auto& way : kWays) {
+    const Case c({4, 1028, 64, 49}, way);
     const auto first = fused(c, at::kCUDA);
     for (int repeat = 0; repeat < 20; ++repeat) {
       const auto results = fused(c, at::kCUDA);
@@ -55,11 +55,11 @@ TEST_F(SemanticGroupingGpu, RunsGiveTheSameBits) {
 }
 
 TEST_F(SemanticGroupingGpu, NothingGivesZeros) {
-  for (const auto type : kTypes) {
+  for (const auto& way : kWays) {
     for (const auto& sizes : {Sizes{0, 5, 3, 4}, Sizes{2, 5, 3, 0}}) {
-      const Case c(sizes, type);
+      const Case c(sizes, way);
       const auto results = fused(c, at::kCUDA);
-      EXPECT_TRUE(at::equal(results[0].cpu(), at::zeros_like(c.grad_slots, type))) << sizes;
+      EXPECT_TRUE(at::equal(results[0].cpu(), at::zeros_like(c.grad_slots, c.type))) << sizes;
       EXPECT_TRUE(at::equal(results[3].cpu(), at::zeros_like(c.prototypes))) << sizes;
     }
   }

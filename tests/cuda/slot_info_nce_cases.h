@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <ostream>
 
+#include "tests/cuda/arithmetic.h"
 #include "tests/kernel/fused.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/tf32.h"
@@ -20,20 +21,10 @@
 namespace slotcon::testing::slot_info_nce {
 
 namespace contrast = kernel::slot_info_nce;
-using contrast::Arithmetic;
+using testing::Arithmetic;
 
 constexpr std::array<Arithmetic, 4> kArithmetics{Arithmetic::kFloat32, Arithmetic::kTf32,
                                                  Arithmetic::kBFloat16, Arithmetic::kFloat16};
-
-inline at::ScalarType type_of(Arithmetic arithmetic) {
-  if (arithmetic == Arithmetic::kBFloat16) return at::kBFloat16;
-  return arithmetic == Arithmetic::kFloat16 ? at::kHalf : at::kFloat;
-}
-
-/// The type whose reference makes errors of the same size: TF32 has the digits of float16.
-inline at::ScalarType type_to_judge_by(Arithmetic arithmetic) {
-  return arithmetic == Arithmetic::kTf32 ? at::kHalf : type_of(arithmetic);
-}
 
 struct Sizes {
   std::int64_t queries, keys, dims;
@@ -41,10 +32,6 @@ struct Sizes {
 
 inline std::ostream& operator<<(std::ostream& out, const Sizes& sizes) {
   return out << "n " << sizes.queries << " m " << sizes.keys << " D " << sizes.dims;
-}
-inline const char* name_of(Arithmetic arithmetic) {
-  static constexpr const char* kNames[] = {"float32", "TF32", "bfloat16", "float16"};
-  return kNames[static_cast<int>(arithmetic)];
 }
 
 /// The arguments of a call, in numbers that the type of the arithmetic has: queries near their

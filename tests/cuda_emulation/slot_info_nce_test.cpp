@@ -17,20 +17,20 @@
 namespace emulation = slotcon::emulation;
 namespace contrast = slotcon::kernel::slot_info_nce;
 using emulation::kSchedules;
+using slotcon::testing::Arithmetic;
 using slotcon::testing::close;
+using slotcon::testing::name_of;
 using slotcon::testing::tolerance;
+using slotcon::testing::type_of;
 using slotcon::testing::within;
-using slotcon::testing::slot_info_nce::Arithmetic;
 using slotcon::testing::slot_info_nce::Case;
 using slotcon::testing::slot_info_nce::equal;
 using slotcon::testing::slot_info_nce::fused;
 using slotcon::testing::slot_info_nce::Judge;
 using slotcon::testing::slot_info_nce::kArithmetics;
-using slotcon::testing::slot_info_nce::name_of;
 using slotcon::testing::slot_info_nce::reference;
 using slotcon::testing::slot_info_nce::Results;
 using slotcon::testing::slot_info_nce::Sizes;
-using slotcon::testing::slot_info_nce::type_of;
 
 namespace {
 
