@@ -46,19 +46,20 @@ inline bool tiles_can_run(const CudaProblem& problem) {
          problem.dims <= kMostDims && in_range;
 }
 
-/// The plan for each pass that a model of its cost predicts to be the faster one. It has not been
+/// The plan of each pass that a model of its cost predicts to be the faster one. It has not been
 /// measured.
 ///
-/// LibTorch's products move each of the B K N numbers between them through memory: 24 bytes of it
-/// in the forward pass, about 26 in the backward pass, against 8 and 12 (20 and 40 against 8 and 16
-/// in float32) if the kernels make them. Those kernels are to reach half the speed of a good matrix
-/// product, which costs less than the bytes do: 5 ps a number on an H100, against 2 to 3 ps for two
-/// products of 256 dims. The backward pass makes the same four products either way.
+/// What is between LibTorch's products goes through memory: 20 bytes for each of the B K N entries
+/// in the forward pass, 26 in the backward pass (24 and 36 in float32), against 8 and 16 (8 and 20)
+/// if kernels make the products. The difference takes an H100 3 to 5 ps an entry. Products of 256
+/// dims by kernels that reach half the speed of LibTorch's take 0.9 to 1.6 ps an entry more each,
+/// and there are two of them in the forward pass and three in the backward pass, whose fourth is
+/// LibTorch's either way.
 ///
-/// But a block does all there is to do for 64 slots (forward) or 64 positions (backward): with few
-/// blocks most of a GPU has none, while LibTorch shares out one product between all. That counts
-/// where a block takes long, and not where all there is takes less time than its launches, of which
-/// there are fewer this way.
+/// But a block does all there is to do for 64 slots (forward) or for 64 positions (backward). With
+/// few blocks most of a GPU has no work, while LibTorch shares out one product between all of it.
+/// That counts where a block takes long: where it does not, launches take the time, of which there
+/// are fewer this way.
 inline CudaPlans choose_plans(const CudaProblem& problem) {
   if (!tiles_can_run(problem)) return {CudaPlan::kProducts, CudaPlan::kProducts};
   const auto plan = [&](Index tiles, Index length) {
