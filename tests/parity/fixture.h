@@ -1,27 +1,19 @@
 // A fixture: named tensors that the published code read and produced.
 #pragma once
 
-#include <torch/csrc/jit/serialization/pickle.h>
+#include <slotcon/io/pth.h>
 #include <torch/types.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
-#include <vector>
 
 namespace slotcon::parity {
 
 class Fixture {
  public:
-  explicit Fixture(const std::filesystem::path& file) : name_(file.stem().string()) {
-    std::ifstream in(file, std::ios::binary);
-    const std::vector<char> bytes(std::istreambuf_iterator<char>(in), {});
-    for (const auto& entry : torch::jit::pickle_load(bytes).toGenericDict()) {
-      tensors_.emplace(entry.key().toStringRef(), entry.value().toTensor());
-    }
-  }
+  explicit Fixture(const std::filesystem::path& file)
+      : name_(file.stem().string()), tensors_(io::read_pth(file)) {}
 
   const std::string& name() const { return name_; }
 
@@ -45,7 +37,7 @@ class Fixture {
 
  private:
   std::string name_;
-  std::map<std::string, torch::Tensor> tensors_;
+  NamedTensors tensors_;
 };
 
 }  // namespace slotcon::parity
