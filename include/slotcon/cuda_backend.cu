@@ -9,9 +9,9 @@ namespace {
 
 namespace kernel = slotcon::kernel;
 
-constexpr kernel::cuda::Kernels kKernels{kernel::semantic_grouping::kLaunches,
-                                         kernel::aligned_assignment::kLaunches,
-                                         kernel::slot_info_nce::kLaunches};
+constexpr kernel::cuda::Kernels kKernels{
+    kernel::cuda::has_tensor_cores, kernel::semantic_grouping::kLaunches,
+    kernel::aligned_assignment::kLaunches, kernel::slot_info_nce::kLaunches};
 
 [[maybe_unused]] const bool kRegistered = (kernel::cuda::registered_kernels.store(&kKernels), true);
 

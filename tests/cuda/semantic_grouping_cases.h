@@ -10,11 +10,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <vector>
 
+#include "tests/cuda/arithmetic.h"
 #include "tests/kernel/fused.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/tf32.h"
 #include "tests/support/tolerance.h"
 
 namespace slotcon::testing::semantic_grouping {
@@ -22,6 +25,25 @@ namespace slotcon::testing::semantic_grouping {
 namespace grouping = kernel::semantic_grouping;
 
 constexpr std::array<at::ScalarType, 3> kTypes{at::kFloat, at::kBFloat16, at::kHalf};
+
+/// What computes a case: a plan with an arithmetic that it has.
+struct Way {
+  grouping::CudaPlan plan;
+  Arithmetic arithmetic;
+};
+
+constexpr std::array<Way, 3> kProductWays{{{grouping::CudaPlan::kProducts, Arithmetic::kFloat32},
+                                           {grouping::CudaPlan::kProducts, Arithmetic::kBFloat16},
+                                           {grouping::CudaPlan::kProducts, Arithmetic::kFloat16}}};
+constexpr std::array<Way, 3> kTileWays{{{grouping::CudaPlan::kTiles, Arithmetic::kTf32},
+                                        {grouping::CudaPlan::kTiles, Arithmetic::kBFloat16},
+                                        {grouping::CudaPlan::kTiles, Arithmetic::kFloat16}}};
+constexpr std::array<Way, 6> kWays{
+    {kProductWays[0], kProductWays[1], kProductWays[2], kTileWays[0], kTileWays[1], kTileWays[2]}};
+
+inline std::ostream& operator<<(std::ostream& out, const Way& way) {
+  return out << way.plan << " in " << name_of(way.arithmetic);
+}
 
 struct Sizes {
   std::int64_t images, slots, dims, positions;
@@ -35,8 +57,12 @@ inline std::ostream& operator<<(std::ostream& out, const Sizes& sizes) {
 /// The arguments of a call and of its backward pass, in numbers that every type of the test has; an
 /// undefined gradient is not passed on.
 struct Case {
-  explicit Case(const Sizes& s, at::ScalarType t = at::kFloat)
-      : type(t),
+  explicit Case(const Sizes& s, at::ScalarType type = at::kFloat)
+      : Case(s, Way{grouping::CudaPlan::kProducts, arithmetic_of(type)}) {}
+
+  explicit Case(const Sizes& s, const Way& w)
+      : way(w),
+        type(type_of(w.arithmetic)),
         features(numbers({s.images, s.dims, s.positions}, 1)),
         prototypes(numbers({s.slots, s.dims}, 2)),
         grad_slots(numbers({s.images, s.slots, s.dims}, 3)),
@@ -46,6 +72,7 @@ struct Case {
     return noise(sizes, seed).to(type).to(at::kFloat);
   }
 
+  Way way;
   at::ScalarType type;
   torch::Tensor features, prototypes, grad_slots, grad_scores;
   double temperature = 0.07, eps = 1e-6;
@@ -74,8 +101,19 @@ inline Results reference(const Case& c, at::ScalarType type) {
   return {slots.detach(), scores.detach(), gradients[0], gradients[1]};
 }
 
+/// Forces a plan for the life of the object.
+class Forced {
+ public:
+  explicit Forced(grouping::CudaPlan plan) { grouping::force_cuda_plan(plan); }
+  ~Forced() { grouping::force_cuda_plan(std::nullopt); }
+  Forced(const Forced&) = delete;
+  Forced& operator=(const Forced&) = delete;
+};
+
 /// What the kernels give, on a device: a GPU, or the CPU where they are emulated.
 inline Results fused(const Case& c, c10::Device device, grouping::Wanted wanted = {true, true}) {
+  const Tf32Allowed allowed(c.way.arithmetic == Arithmetic::kTf32);
+  const Forced forced(c.way.plan);
   const auto features = c.features.to(device, c.type);
   const auto prototypes = c.prototypes.to(device);
   const auto forward = grouping::cuda_forward(features, prototypes, c.temperature, c.eps);
@@ -95,7 +133,9 @@ inline double largest(const torch::Tensor& values) {
 class Judge {
  public:
   explicit Judge(const Case& c)
-      : case_(c), exact_(reference(c, at::kDouble)), reference_(reference(c, c.type)) {
+      : case_(c),
+        exact_(reference(c, at::kDouble)),
+        reference_(reference(c, type_to_judge_by(c.way.arithmetic))) {
     for (std::size_t i = 0; i < exact_.size(); ++i) {  // float16 overflows: then there is no excuse
       if (!reference_[i].isfinite().all().item<bool>()) reference_[i] = exact_[i];
     }
@@ -119,8 +159,9 @@ class Judge {
   /// In units of as_accurate(), of which float32 has one a rounding. Gradients of half types have
   /// four: of the slopes and weights that are multiplied, of the products' sum, of the result.
   double scale_of(std::size_t i) const {
-    const bool half = case_.type != at::kFloat;
-    const double unit = half ? tolerance(case_.type) / 2e-7 : 1;
+    const auto type = type_to_judge_by(case_.way.arithmetic);
+    const bool half = type != at::kFloat;
+    const double unit = half ? tolerance(type) / 2e-7 : 1;
     if (i == 0) return unit * largest(case_.features);
     if (i == 1) return unit;
     return unit * (half ? 4 : 1) * (largest(exact_[i]) + largest_term());

@@ -1,7 +1,6 @@
 // Cases of slot InfoNCE and what is right for them, for the CUDA kernels on a GPU and emulated.
 #pragma once
 
-#include <ATen/Context.h>
 #include <gtest/gtest.h>
 #include <slotcon/kernel/slot_info_nce/cuda.h>
 #include <slotcon/kernel/slot_info_nce/reference.h>
@@ -13,27 +12,19 @@
 #include <cstdint>
 #include <ostream>
 
+#include "tests/cuda/arithmetic.h"
 #include "tests/kernel/fused.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/tf32.h"
 #include "tests/support/tolerance.h"
 
 namespace slotcon::testing::slot_info_nce {
 
 namespace contrast = kernel::slot_info_nce;
-using contrast::Arithmetic;
+using testing::Arithmetic;
 
 constexpr std::array<Arithmetic, 4> kArithmetics{Arithmetic::kFloat32, Arithmetic::kTf32,
                                                  Arithmetic::kBFloat16, Arithmetic::kFloat16};
-
-inline at::ScalarType type_of(Arithmetic arithmetic) {
-  if (arithmetic == Arithmetic::kBFloat16) return at::kBFloat16;
-  return arithmetic == Arithmetic::kFloat16 ? at::kHalf : at::kFloat;
-}
-
-/// The type whose reference makes errors of the same size: TF32 has the digits of float16.
-inline at::ScalarType type_to_judge_by(Arithmetic arithmetic) {
-  return arithmetic == Arithmetic::kTf32 ? at::kHalf : type_of(arithmetic);
-}
 
 struct Sizes {
   std::int64_t queries, keys, dims;
@@ -41,10 +32,6 @@ struct Sizes {
 
 inline std::ostream& operator<<(std::ostream& out, const Sizes& sizes) {
   return out << "n " << sizes.queries << " m " << sizes.keys << " D " << sizes.dims;
-}
-inline const char* name_of(Arithmetic arithmetic) {
-  static constexpr const char* kNames[] = {"float32", "TF32", "bfloat16", "float16"};
-  return kNames[static_cast<int>(arithmetic)];
 }
 
 /// The arguments of a call, in numbers that the type of the arithmetic has: queries near their
@@ -82,26 +69,6 @@ inline Results reference(const Case& c, at::ScalarType type) {
   const auto gradients = torch::autograd::grad({loss}, {queries, keys});
   return {loss.detach(), gradients[0], gradients[1]};
 }
-
-/// Allows TF32 for the life of the object, or forbids it.
-class Tf32Allowed {
- public:
-  explicit Tf32Allowed(bool allowed) {
-    set(allowed ? at::Float32Precision::TF32 : at::Float32Precision::IEEE);
-  }
-  ~Tf32Allowed() { set(before_); }
-  Tf32Allowed(const Tf32Allowed&) = delete;
-  Tf32Allowed& operator=(const Tf32Allowed&) = delete;
-
- private:
-  static constexpr auto kCuda = at::Float32Backend::CUDA;
-  static constexpr auto kProducts = at::Float32Op::MATMUL;
-  static void set(at::Float32Precision precision) {
-    at::globalContext().setFloat32Precision(kCuda, kProducts, precision);
-  }
-
-  const at::Float32Precision before_ = at::globalContext().float32Precision(kCuda, kProducts);
-};
 
 /// What the kernels give, on a device: a GPU, or the CPU where they are emulated. What lies beyond
 /// the counts is not a number, and no place.

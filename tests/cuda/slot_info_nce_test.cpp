@@ -5,12 +5,12 @@
 #include "tests/cuda/gpu.h"
 #include "tests/cuda/slot_info_nce_cases.h"
 
+using slotcon::testing::name_of;
 using slotcon::testing::slot_info_nce::Case;
 using slotcon::testing::slot_info_nce::equal;
 using slotcon::testing::slot_info_nce::fused;
 using slotcon::testing::slot_info_nce::Judge;
 using slotcon::testing::slot_info_nce::kArithmetics;
-using slotcon::testing::slot_info_nce::name_of;
 using slotcon::testing::slot_info_nce::Sizes;
 
 namespace {

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
 namespace slotcon::emulation {
 
@@ -31,17 +30,13 @@ inline float to_float(float value) { return value; }
 inline float to_float(BFloat16 value) { return float_of(std::uint32_t{value.bits} << 16); }
 
 inline float to_float(Float16 value) {
-  const int exponent = value.bits >> 10 & 31, fraction = value.bits & 1023;
-  float magnitude = 0;
-  if (exponent == 31) {
-    magnitude = fraction == 0 ? std::numeric_limits<float>::infinity()
-                              : std::numeric_limits<float>::quiet_NaN();
-  } else if (exponent == 0) {
-    magnitude = std::ldexp(static_cast<float>(fraction), -24);
-  } else {
-    magnitude = std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+  const std::uint32_t sign = (value.bits & 0x8000u) << 16, magnitude = value.bits & 0x7FFFu;
+  const std::uint32_t exponent = magnitude >> 10;
+  if (exponent == 0) {  // in units of the last place; exact
+    return float_of(sign | bits_of(static_cast<float>(magnitude) * 0x1p-24f));
   }
-  return (value.bits & 0x8000) != 0 ? -magnitude : magnitude;
+  const std::uint32_t shift = exponent == 31 ? 255 - 31 : 127 - 15;  // infinity stays, and NaN
+  return float_of(sign | ((magnitude << 13) + (shift << 23)));
 }
 
 /// To the nearest number of type T, ties to even.

@@ -17,19 +17,19 @@
 namespace emulation = slotcon::emulation;
 namespace contrast = slotcon::kernel::slot_info_nce;
 using emulation::kSchedules;
+using slotcon::testing::Arithmetic;
 using slotcon::testing::close;
+using slotcon::testing::name_of;
+using slotcon::testing::type_of;
 using slotcon::testing::within;
-using slotcon::testing::slot_info_nce::Arithmetic;
 using slotcon::testing::slot_info_nce::Case;
 using slotcon::testing::slot_info_nce::equal;
 using slotcon::testing::slot_info_nce::fused;
 using slotcon::testing::slot_info_nce::Judge;
 using slotcon::testing::slot_info_nce::kArithmetics;
-using slotcon::testing::slot_info_nce::name_of;
 using slotcon::testing::slot_info_nce::reference;
 using slotcon::testing::slot_info_nce::Results;
 using slotcon::testing::slot_info_nce::Sizes;
-using slotcon::testing::slot_info_nce::type_of;
 
 namespace {
 
@@ -96,7 +96,7 @@ TEST_F(SlotInfoNCECuda, TheGradientIsComputedOnlyWhenAskedFor) {
   for (const auto arithmetic : kArithmetics) {
     const Case c({7, 70, 300}, arithmetic);
     const auto type = type_of(arithmetic);
-    const slotcon::testing::slot_info_nce::Tf32Allowed allowed(arithmetic == Arithmetic::kTf32);
+    const slotcon::testing::Tf32Allowed allowed(arithmetic == Arithmetic::kTf32);
     const auto result = contrast::cuda_forward({c.queries.to(type), {}}, {c.keys.to(type), {}},
                                                c.positive, c.temperature, false);
     EXPECT_TRUE(at::equal(result.loss, emulated(c).loss)) << name_of(arithmetic);

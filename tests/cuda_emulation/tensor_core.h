@@ -77,17 +77,19 @@ void multiply_add(float (&sum)[4], const std::uint32_t (&a)[4], const std::uint3
   Block& block = *Block::current();
   const Operands own{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
   const auto& lanes = block.exchange(own, {"multiply_add", file, line});
-  const auto number_of_a = [&](int row, int k) {
-    const auto part = detail::part_of<Operands>(lanes, row % 8 * 4 + k % kHalf / kPerRegister);
-    return detail::number_in<T>(part.a[row / 8 + 2 * (k / kHalf)], k % kPerRegister);
-  };
-  const auto number_of_b = [&](int k, int column) {
-    const auto part = detail::part_of<Operands>(lanes, column * 4 + k % kHalf / kPerRegister);
-    return detail::number_in<T>(part.b[k / kHalf], k % kPerRegister);
-  };
+  const int row = block.lane() / 4, column = block.lane() % 4 * 2;
+  float rows[2][2 * kHalf], columns[2][2 * kHalf];
+  for (int k = 0; k < 2 * kHalf; ++k) {
+    const int lane = k % kHalf / kPerRegister, half = k / kHalf;
+    const auto of_row = detail::part_of<Operands>(lanes, row * 4 + lane);
+    for (int i = 0; i < 2; ++i) {
+      const auto of_column = detail::part_of<Operands>(lanes, (column + i) * 4 + lane);
+      rows[i][k] = detail::number_in<T>(of_row.a[i + 2 * half], k % kPerRegister);
+      columns[i][k] = detail::number_in<T>(of_column.b[half], k % kPerRegister);
+    }
+  }
   for (int i = 0; i < 4; ++i) {
-    const int row = block.lane() / 4 + 8 * (i / 2), column = block.lane() % 4 * 2 + i % 2;
-    for (int k = 0; k < 2 * kHalf; ++k) sum[i] += number_of_a(row, k) * number_of_b(k, column);
+    for (int k = 0; k < 2 * kHalf; ++k) sum[i] += rows[i / 2][k] * columns[i % 2][k];
   }
 }
 

@@ -84,7 +84,8 @@ namespace functional {
 /// Numerics: norms, cosines, softmax and pooling in float32 (float64 for float64), under autocast
 ///   too. Of bfloat16 features the fused kernel rounds what it multiplies, prototypes and
 ///   assignments, to bfloat16 as well where the processor has products of that type; their sums
-///   are float32.
+///   are float32. On CUDA devices it does so of both half types, and of float32 features it
+///   multiplies in TF32 if LibTorch may.
 ///   A zero feature vector has score 0 with every prototype and adds nothing to a slot's sum. A
 ///   prototype that wins no position pools by its softmax tail and eps, so its slot tends to the
 ///   mean feature.

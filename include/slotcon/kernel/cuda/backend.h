@@ -13,6 +13,9 @@ inline namespace SLOTCON_VERSIONED {
 
 /// The launch functions of every concept.
 struct Kernels {
+  /// Whether the GPU of this number has the tensor cores that kernels use, and code for them is
+  /// here.
+  bool (*has_tensor_cores)(int device);
   semantic_grouping::Launches semantic_grouping;
   aligned_assignment::Launches aligned_assignment;
   slot_info_nce::Launches slot_info_nce;

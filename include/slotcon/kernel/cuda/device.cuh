@@ -166,6 +166,21 @@ __device__ __forceinline__ void multiply_add<float>(float (&sum)[4], const std::
 
 // ---- Launch ----
 
+/// Whether the GPU of this number has the tensor cores that the functions above use, those of sm_80
+/// and newer, and runs code that was compiled for them.
+inline bool has_tensor_cores(int device) {
+  int major = 0, minor = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess) {
+    return false;
+  }
+  constexpr int kCompiledFor[] = {__CUDA_ARCH_LIST__};  // 800 of sm_80
+  for (const int architecture : kCompiledFor) {
+    if (architecture >= 800 && architecture <= 100 * major + 10 * minor) return true;
+  }
+  return false;
+}
+
 /// Runs a kernel on the stream; null, or the words in which CUDA refuses. An empty grid is no work.
 template <class... Parameters, class... Arguments>
 Error launch(void (*kernel)(Parameters...), Index blocks, int threads, std::size_t shared_bytes,

@@ -3,6 +3,7 @@
 // None of it insists on a GPU: the tests register emulated kernels and pass tensors of the CPU.
 #pragma once
 
+#include <ATen/Context.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
@@ -32,6 +33,21 @@ inline Scalar scalar_of(const torch::Tensor& tensor) {
       return Scalar::kFloat16;
     default:
       TORCH_INTERNAL_ASSERT(false, "no kernel for ", tensor.scalar_type());
+  }
+}
+
+/// The arithmetic of LibTorch's own products of such tensors, whose settings hold.
+inline Arithmetic arithmetic_of(const torch::Tensor& tensor) {
+  switch (scalar_of(tensor)) {
+    case Scalar::kBFloat16:
+      return Arithmetic::kBFloat16;
+    case Scalar::kFloat16:
+      return Arithmetic::kFloat16;
+    default:
+      return at::globalContext().float32Precision(
+                 at::Float32Backend::CUDA, at::Float32Op::MATMUL) == at::Float32Precision::TF32
+                 ? Arithmetic::kTf32
+                 : Arithmetic::kFloat32;
   }
 }
 

@@ -1,4 +1,5 @@
-// Kernels that go along rows: how threads share them, and the norm of one.
+// Kernels that go along rows: how threads share them, the norm of one, and what becomes of cosines
+// of two.
 #pragma once
 
 #include <slotcon/kernel/cuda/numbers.cuh>
@@ -46,6 +47,12 @@ __device__ __forceinline__ float inverse_of_norm(float square) {
 /// Whether the floor held: then the norm is a constant, without a gradient.
 __device__ __forceinline__ bool norm_is_floor(float inverse_norm) {
   return inverse_norm >= 1.0f / 1e-12f;
+}
+
+/// e^((cosine - 1) / temperature): at most 1, so that a softmax of cosines needs no maximum.
+__device__ __forceinline__ float exponential(float cosine, float sharpness) {
+  constexpr float kLog2E = 1.44269504f;
+  return exp2f((cosine - 1.0f) * (sharpness * kLog2E));
 }
 
 }  // namespace SLOTCON_VERSIONED

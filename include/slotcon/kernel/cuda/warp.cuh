@@ -50,6 +50,13 @@ struct Maximum {
   }
 };
 
+/// What `combine` makes of the values of four lanes, 4 i to 4 i + 3, for all of them.
+template <class T, class Combine>
+__device__ __forceinline__ T quad_combined(T value, const Combine& combine) {
+  value = combine(value, __shfl_xor_sync(kAllLanes, value, 1));
+  return combine(value, __shfl_xor_sync(kAllLanes, value, 2));
+}
+
 /// The sum over the lanes of a warp, for all of them.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {

@@ -9,6 +9,7 @@
 namespace slotcon::kernel::semantic_grouping {
 inline namespace SLOTCON_VERSIONED {
 
+using cuda::Arithmetic;
 using cuda::Error;
 using cuda::Index;
 using cuda::Scalar;
@@ -23,9 +24,10 @@ struct Strides {
 struct Rows {
   Scalar type;
   Index images, dims, positions;
+  Index length;          // of a row: D, or more, up to the next multiple of 8, and then zeros
   const void* features;  // [B,D,N] by `strides`
   Strides strides;
-  void* rows;           // [B,N,D]
+  void* rows;           // [B,N,length]
   float* inverse_norm;  // [B,N]
 };
 
@@ -33,8 +35,9 @@ struct Rows {
 struct UnitRows {
   Scalar from_type, type;  // of `from`: float32, or the same as `type`
   Index count, dims;
+  Index length;         // of a row of units: D, or more, and then zeros
   const void* from;     // [count,D]
-  void* units;          // [count,D]
+  void* units;          // [count,length]
   float* inverse_norm;  // [count]
 };
 
@@ -111,6 +114,71 @@ struct PrototypeGradient {
   float* gradient;          // [K,D]
 };
 
+// ---- With matrix products inside the kernels, by tensor cores ----
+//
+// Rows are copied by pieces of 16 bytes. So they are longer than they would be: those of D dims are
+// `length` long, with zeros at the end, and those of K slots `width`, with anything finite there.
+
+constexpr Index kMostDims = 256;  // of which the registers of a block hold the sums for a tile
+
+/// Blocks work on tiles of as many positions and slots; where scores are made, of more slots.
+constexpr int kTilePositions = 64, kTileSlots = 64, kScoreColumns = 128;
+
+/// Scores of features and unit prototypes, and what each part of the slots says of a position: its
+/// part of the partition, and as a rank which of its slots has the largest score.
+struct TileScores {
+  Arithmetic arithmetic;
+  Index rows, slots, length, width, parts;
+  float sharpness;
+  const void* features;       // [rows,length]
+  const void* units;          // [K,length]
+  const float* inverse_norm;  // [rows]
+  float* scores;              // [rows,width]
+  float* partitions;          // [parts,rows]
+  std::int64_t* ranks;        // [parts,rows]
+};
+
+/// With a = softmax + eps, from the scores and what the parts say:
+///     total_k = sum_n a_kn         slot_k = sum_n a_kn x_n / total_k
+/// and whether a slot wins any position.
+struct TileMeans {
+  Arithmetic arithmetic;
+  Index images, slots, positions, length, width, parts;
+  float sharpness, eps;
+  const float* scores;        // [B,N,width]
+  const float* partitions;    // [parts,B,N]
+  const std::int64_t* ranks;  // [parts,B,N]
+  const void* features;       // [B,N,length]
+  void* means;                // [B,K,length]  the slots
+  float* inverse_partition;   // [B,N]
+  float* totals;              // [B,K]
+  bool* present;              // [B,K]
+};
+
+/// With pi = softmax / total, U = G_k . x_n, c_k = G_k . slot_k and y the features at unit length:
+///     t_n = x_n . sum_k pi G_k - sum_k pi c_k               which is sum_k pi (U - c)
+///     slope = (pi (U - c) - softmax t) / temperature + H    the gradient of a score
+///     dx = sum_k pi G_k + spread + (pulled - (pulled . y) y) / |x|,   pulled = sum_k slope s_k
+/// dx has the sum over pi G that t needs, so that U need not be made a second time.
+struct TileGradient {
+  Arithmetic arithmetic;
+  Index images, slots, positions, dims, length, width;
+  float sharpness;
+  const float* scores;             // [B,N,width]
+  const float* inverse_norm;       // [B,N]
+  const float* inverse_partition;  // [B,N]
+  const float* inverse_totals;     // [B,K]
+  const float* offsets;            // [B,K]  c
+  const float* grad_scores;        // [B,N,width]  H, or null
+  const void* features;            // [B,N,length]
+  const void* units;               // [K,length]
+  const void* grad_slots;          // [B,K,length]  G
+  const float* spread;             // [B,length]  sum_k eps / total G_k: the same for all positions
+  void* slopes;                    // [B,N,width], or null
+  void* gradient;                  // [B,D,N] by `strides`, or null
+  Strides strides;
+};
+
 struct Launches {
   Error (*rows)(const Rows&, Stream);
   Error (*unit_rows)(const UnitRows&, Stream);
@@ -120,6 +188,9 @@ struct Launches {
   Error (*slopes)(const Slopes&, Stream);
   Error (*feature_gradient)(const FeatureGradient&, Stream);
   Error (*prototype_gradient)(const PrototypeGradient&, Stream);
+  Error (*tile_scores)(const TileScores&, Stream);
+  Error (*tile_means)(const TileMeans&, Stream);
+  Error (*tile_gradient)(const TileGradient&, Stream);
 };
 
 }  // namespace SLOTCON_VERSIONED

@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kBlockThreads) rows_kernel(Rows call) {
   const Index blocks = cuda::divided_up(call.positions, kTile);
   const Index image = blockIdx.x / blocks, first = blockIdx.x % blocks * kTile;
   const auto* from = static_cast<const T*>(call.features) + image * call.strides.image;
-  auto* to = static_cast<T*>(call.rows) + (image * call.positions + first) * call.dims;
+  auto* to = static_cast<T*>(call.rows) + (image * call.positions + first) * call.length;
   auto* tile = cuda::shared_memory<float>();
   const int lane = lane_index(), warp = warp_index();
   const bool reads = inside(first + lane, call.positions);
@@ -45,8 +45,8 @@ __global__ void __launch_bounds__(kBlockThreads) rows_kernel(Rows call) {
       const float value = tile[lane * kTileStride + row];
       squares[i] += value * value;
       if (!inside(first + row, call.positions)) continue;
-      if (!inside(dim + lane, call.dims)) continue;
-      to[row * call.dims + dim + lane] = cuda::from_float<T>(value);
+      if (!inside(dim + lane, call.length)) continue;
+      to[row * call.length + dim + lane] = cuda::from_float<T>(value);
     }
     __syncthreads();
   }
@@ -87,9 +87,10 @@ __global__ void __launch_bounds__(kBlockThreads) unit_rows_kernel(UnitRows call)
   const float inverse_norm = cuda::inverse_of_norm(cuda::warp_sum(square));
   if (call.inverse_norm != nullptr && lane_index() == 0) call.inverse_norm[row] = inverse_norm;
   if (call.units == nullptr) return;
-  auto* units = static_cast<T*>(call.units) + row * call.dims;
-  for (Index i = lane_index(); inside(i, vectors); i += kWarp) {
-    const auto values = cuda::load<kWidth>(from + kWidth * i);
+  auto* units = static_cast<T*>(call.units) + row * call.length;
+  for (Index i = lane_index(); inside(i, call.length / kWidth); i += kWarp) {
+    cuda::Vector<From, kWidth> values{};
+    if (inside(i, vectors)) values = cuda::load<kWidth>(from + kWidth * i);
     cuda::Vector<T, kWidth> unit;
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) {

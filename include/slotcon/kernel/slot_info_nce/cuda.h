@@ -3,7 +3,6 @@
 // How many queries and keys there are may be known to the device alone.
 #pragma once
 
-#include <ATen/Context.h>
 #include <slotcon/kernel/cuda/launcher.h>
 #include <slotcon/kernel/slot_info_nce/cuda_launches.h>
 #include <torch/types.h>
@@ -43,7 +42,7 @@ class CudaContrast {
   CudaContrast(const CudaRows& queries, const CudaRows& keys, double temperature)
       : launches(cuda::kernels().slot_info_nce),
         launch(queries.vectors, "slot_info_nce"),
-        arithmetic(arithmetic_of(queries.vectors)),
+        arithmetic(cuda::arithmetic_of(queries.vectors)),
         dims(queries.vectors.size(1)),
         length(padded_length(dims, arithmetic)),
         queries_{queries.vectors.contiguous(), queries.count},
@@ -110,21 +109,6 @@ class CudaContrast {
 
   torch::Tensor mixtures_of(Index pieces) const {
     return floats({strips_of(length), pieces, kTile, std::min<Index>(length, kStrip)});
-  }
-
-  /// That of LibTorch's own matrix products, whose settings hold.
-  static Arithmetic arithmetic_of(const torch::Tensor& vectors) {
-    switch (cuda::scalar_of(vectors)) {
-      case cuda::Scalar::kBFloat16:
-        return Arithmetic::kBFloat16;
-      case cuda::Scalar::kFloat16:
-        return Arithmetic::kFloat16;
-      default:
-        return at::globalContext().float32Precision(
-                   at::Float32Backend::CUDA, at::Float32Op::MATMUL) == at::Float32Precision::TF32
-                   ? Arithmetic::kTf32
-                   : Arithmetic::kFloat32;
-    }
   }
 
   const CudaRows queries_, keys_;  // dense

@@ -11,13 +11,10 @@
 namespace slotcon::kernel::slot_info_nce {
 inline namespace SLOTCON_VERSIONED {
 
+using cuda::Arithmetic;
 using cuda::Error;
 using cuda::Index;
 using cuda::Stream;
-
-/// How products are made: of float32, by float32 or by the tensor cores in TF32; of 16-bit numbers
-/// by the tensor cores.
-enum class Arithmetic { kFloat32, kTf32, kBFloat16, kFloat16 };
 
 /// Columns and rows go through the kernel by tiles of as many, dims by chunks of 128 bytes.
 constexpr int kTile = 64;

@@ -4,6 +4,7 @@
 #include <slotcon/kernel/slot_info_nce/cuda_launches.h>
 
 #include <slotcon/kernel/cuda/mean.cuh>
+#include <slotcon/kernel/cuda/tile_stream.cuh>
 #include <slotcon/kernel/cuda/tiles.cuh>
 
 namespace slotcon::kernel::slot_info_nce {
@@ -15,7 +16,11 @@ using cuda::kWarp;
 using cuda::lane_index;
 using cuda::warp_index;
 
-static_assert(kTile == cuda::kTileRows && kChunkBytes == cuda::kChunkBytes);
+static_assert(kTile == cuda::kTileRows);
+
+/// The warps of a block along its columns, which are the rows of its sums; two are beside each
+/// other.
+constexpr int kDown = 4;
 
 /// The dims of a strip of mixtures; in the last one those beyond the length are not written.
 __device__ __forceinline__ int strip_width(Index length) {
@@ -60,13 +65,13 @@ template <class Visitor>
 Error by_arithmetic(Arithmetic arithmetic, const Visitor& visit) {
   switch (arithmetic) {
     case Arithmetic::kFloat32:
-      return visit(cuda::Type<cuda::Float32Tiles>());
+      return visit(cuda::Type<cuda::Float32Tiles<kChunkBytes>>());
     case Arithmetic::kTf32:
-      return visit(cuda::Type<cuda::Tf32Tiles>());
+      return visit(cuda::Type<cuda::Tf32Tiles<kChunkBytes, /*kRounded=*/true>>());
     case Arithmetic::kBFloat16:
-      return visit(cuda::Type<cuda::HalfTiles<cuda::BFloat16>>());
+      return visit(cuda::Type<cuda::HalfTiles<cuda::BFloat16, kChunkBytes>>());
     case Arithmetic::kFloat16:
-      return visit(cuda::Type<cuda::HalfTiles<cuda::Float16>>());
+      return visit(cuda::Type<cuda::HalfTiles<cuda::Float16, kChunkBytes>>());
   }
   return "an arithmetic that no kernel knows";
 }
