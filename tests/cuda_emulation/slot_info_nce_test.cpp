@@ -190,6 +190,21 @@ TEST_F(SlotInfoNCECuda, HalfTypesAreMultipliedAsTheyAre) {
   }
 }
 
+TEST_F(SlotInfoNCECuda, WithoutTensorCoresProductsAreOfFloat32) {
+  const slotcon::testing::Tf32Allowed allowed(true);
+  const emulation::WithoutTensorCores old_gpu;
+  for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    auto slots = make_slots(200, 33, 0.3);
+    slots.anchors = slots.anchors.to(type);
+    slots.keys = slots.keys.to(type);
+    const auto results = by_masks(slots), expected = by_rows(slots);
+    EXPECT_TRUE(close(results.loss, expected.loss)) << type;  // which is float32
+    EXPECT_TRUE(close(results.by_queries, expected.by_queries)) << type;
+    EXPECT_TRUE(close(results.by_keys, expected.by_keys)) << type;
+  }
+  EXPECT_THROW(emulated(Case({7, 15, 17}, Arithmetic::kBFloat16)), emulation::Error);
+}
+
 TEST_F(SlotInfoNCECuda, TruePlacesAreThoseOfNonzero) {
   for (const std::int64_t size : {1, 2, 65}) {
     for (const double share : {-10.0, 0.0, 10.0}) {

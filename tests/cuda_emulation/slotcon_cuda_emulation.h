@@ -32,8 +32,7 @@ using emulation::to_float;
 using emulation::to_tf32;
 using emulation::wait_copies;
 
-/// There are those of the emulation.
-inline bool has_tensor_cores(int /*device*/) { return true; }
+inline bool has_tensor_cores(int /*device*/) { return emulation::tensor_cores; }
 
 /// Runs a kernel, block after block. Throws emulation::Error for what a GPU would do wrong.
 template <class... Parameters, class... Arguments>

@@ -9,6 +9,17 @@
 
 namespace slotcon::emulation {
 
+/// Whether the emulated GPU has them: before sm_80 it does not.
+inline bool tensor_cores = true;
+
+/// A GPU without them for as long as this lives.
+struct WithoutTensorCores {
+  WithoutTensorCores() { tensor_cores = false; }
+  ~WithoutTensorCores() { tensor_cores = true; }
+  WithoutTensorCores(const WithoutTensorCores&) = delete;
+  WithoutTensorCores& operator=(const WithoutTensorCores&) = delete;
+};
+
 namespace detail {
 
 /// What lane `lane` handed over.
@@ -75,6 +86,7 @@ void multiply_add(float (&sum)[4], const std::uint32_t (&a)[4], const std::uint3
   constexpr int kPerRegister = std::is_same_v<T, float> ? 1 : 2;
   constexpr int kHalf = 4 * kPerRegister;  // of the depth: four lanes share a row
   Block& block = *Block::current();
+  if (!tensor_cores) block.fail("multiply_add: this GPU has no tensor cores");
   const Operands own{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
   const auto& lanes = block.exchange(own, {"multiply_add", file, line});
   const int row = block.lane() / 4, column = block.lane() % 4 * 2;

@@ -36,6 +36,12 @@ inline Scalar scalar_of(const torch::Tensor& tensor) {
   }
 }
 
+/// Whether the device of this tensor has the tensor cores that kernels use, and code for them is
+/// here. Of a device without them kernels take float32 alone.
+inline bool has_tensor_cores(const torch::Tensor& tensor) {
+  return kernels().has_tensor_cores(tensor.device().index());
+}
+
 /// The arithmetic of LibTorch's own products of such tensors, whose settings hold.
 inline Arithmetic arithmetic_of(const torch::Tensor& tensor) {
   switch (scalar_of(tensor)) {
@@ -44,8 +50,10 @@ inline Arithmetic arithmetic_of(const torch::Tensor& tensor) {
     case Scalar::kFloat16:
       return Arithmetic::kFloat16;
     default:
-      return at::globalContext().float32Precision(
-                 at::Float32Backend::CUDA, at::Float32Op::MATMUL) == at::Float32Precision::TF32
+      return has_tensor_cores(tensor) &&
+                     at::globalContext().float32Precision(at::Float32Backend::CUDA,
+                                                          at::Float32Op::MATMUL) ==
+                         at::Float32Precision::TF32
                  ? Arithmetic::kTf32
                  : Arithmetic::kFloat32;
   }

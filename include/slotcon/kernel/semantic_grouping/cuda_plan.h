@@ -92,7 +92,7 @@ inline void force_cuda_plan_for_testing(std::optional<CudaPlan> plan) {
 inline CudaPlans cuda_plans(const torch::Tensor& features, const torch::Tensor& prototypes,
                             double eps) {
   const CudaProblem problem{cuda::arithmetic_of(features),
-                            cuda::kernels().has_tensor_cores(features.device().index()),
+                            cuda::has_tensor_cores(features),
                             features.size(0),
                             prototypes.size(0),
                             features.size(1),

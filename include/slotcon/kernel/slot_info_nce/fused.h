@@ -58,12 +58,12 @@ class CudaSlotInfoNCE : public torch::autograd::Function<CudaSlotInfoNCE> {
   }
 };
 
-/// The type in which CUDA kernels multiply: that of both sets if it is a half type, else float32.
-/// In float16 the weights of a temperature below 0.1 would be 0.
+/// The type in which CUDA kernels multiply: that of both sets if it is a half type and the device
+/// has tensor cores, else float32. In float16 the weights of a temperature below 0.1 would be 0.
 inline at::ScalarType cuda_type(const torch::Tensor& queries, const torch::Tensor& keys,
                                 double temperature) {
   const auto type = queries.scalar_type();
-  if (type != keys.scalar_type()) return torch::kFloat;
+  if (type != keys.scalar_type() || !cuda::has_tensor_cores(queries)) return torch::kFloat;
   return type == torch::kHalf && temperature < 0.1 ? torch::kFloat : type;
 }
 
