@@ -32,3 +32,17 @@ if(NOT TARGET slotcon::torch_cuda)
     endif()
   endif()
 endif()
+
+# slotcon::nccl is slotcon::distributed with NCCL between GPUs, for whoever links it. It exists where
+# NCCL's header is found: beside a LibTorch wheel, in the toolkit or on the system.
+find_package(CUDAToolkit QUIET)
+find_path(SLOTCON_NCCL_INCLUDE_DIR nccl.h
+          HINTS "${SLOTCON_TORCH_ROOT}/../nvidia/nccl/include" ${CUDAToolkit_INCLUDE_DIRS})
+mark_as_advanced(SLOTCON_NCCL_INCLUDE_DIR)
+if(SLOTCON_NCCL_INCLUDE_DIR AND CUDAToolkit_FOUND AND NOT TARGET slotcon::nccl)
+  add_library(slotcon::nccl INTERFACE IMPORTED GLOBAL)
+  target_compile_definitions(slotcon::nccl INTERFACE USE_C10D_NCCL)
+  target_include_directories(slotcon::nccl SYSTEM INTERFACE
+                             "${SLOTCON_NCCL_INCLUDE_DIR}" ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(slotcon::nccl INTERFACE slotcon::distributed slotcon::torch_cuda)
+endif()

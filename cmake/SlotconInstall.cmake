@@ -1,12 +1,16 @@
 # `cmake --install` puts the headers and a CMake package into the prefix, after which
-# find_package(slotcon) gives slotcon::slotcon, slotcon::compiled, slotcon::images where JPEG and PNG
-# are found, and slotcon::cuda where CUDA is enabled.
+# find_package(slotcon) gives slotcon::slotcon, slotcon::compiled, slotcon::distributed,
+# slotcon::images where JPEG and PNG are found, slotcon::cuda where CUDA is enabled, and
+# slotcon::nccl where NCCL is there too.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/slotcon")
 
-install(TARGETS slotcon slotcon_cuda EXPORT slotconTargets FILE_SET HEADERS)
+install(TARGETS slotcon slotcon_cuda slotcon_distributed EXPORT slotconTargets FILE_SET HEADERS)
+set(gloo_stub "${CMAKE_INSTALL_INCLUDEDIR}/slotcon/detail/gloo_stub")
+target_compile_options(slotcon_distributed INTERFACE
+  "$<INSTALL_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-idirafter$<INSTALL_PREFIX>/${gloo_stub}>>")
 set(backend "${CMAKE_INSTALL_INCLUDEDIR}/slotcon/cuda_backend.cu")
 target_sources(slotcon_cuda INTERFACE "$<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${backend}>")
 install(DIRECTORY include/slotcon DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"

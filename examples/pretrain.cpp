@@ -6,6 +6,10 @@
 // The published recipe on a folder of images, and going on where that stopped:
 //     pretrain --data photos/ --output-dir run1
 //     pretrain --data photos/ --output-dir run1 --auto-resume
+//
+// The same as two processes that share the batches:
+//     pretrain --data photos/ --output-dir run1 --nproc 2
+//     torchrun --standalone --nproc-per-node 2 --no-python pretrain --data photos/ ...
 #include <ATen/Parallel.h>
 #include <slotcon/data/two_view_loader.h>
 #include <slotcon/train/schedule.h>
@@ -23,6 +27,7 @@
 #include "support/interrupt.h"
 #include "support/optimizer.h"
 #include "support/pictures.h"
+#include "support/processes.h"
 #include "support/training_images.h"
 #include "support/training_log.h"
 
@@ -30,8 +35,6 @@ namespace examples {
 namespace {
 
 using std::filesystem::path;
-
-constexpr int kInterruptedExit = 130;
 
 path last_checkpoint(const RunOptions& run) { return path(run.output_dir) / "current.ckpt"; }
 
@@ -45,24 +48,28 @@ std::string checkpoint_to_resume(const RunOptions& run) {
 template <class Model>
 class Run {
  public:
-  Run(Model model, const PretrainOptions& options,
+  Run(Model model, const PretrainOptions& options, const Processes& processes,
       std::shared_ptr<slotcon::data::ImageSource> images)
       : model_(std::move(model)),
         options_(options),
+        processes_(processes),
         optimizer_(make_optimizer(options.training, *model_)),
+        gradients_(model_->parameters(), processes.group()),
         image_count_(images->size()),
-        loader_(std::move(images), loader_options(options)),
+        loader_(std::move(images), loader_options(options, processes)),
         schedule_(schedule_of(options, loader_.batches_per_epoch())) {
     schedule_.check();
+    model_->join(processes.group());
     const auto checkpoint = checkpoint_to_resume(options.run);
     if (!checkpoint.empty()) resume(checkpoint);
+    slotcon::broadcast_state(*model_, processes.group().get());
   }
 
   /// True when training ended; false when it was interrupted and saved.
   bool train() {
     announce();
-    TrainingLog log(options_.run.output_dir, step_, total_steps(), options_.training.epochs,
-                    options_.training.batch_size);
+    TrainingLog log(processes_.is_first() ? options_.run.output_dir : "", step_, total_steps(),
+                    options_.training.epochs, options_.training.batch_size);
     while (step_ < total_steps()) {
       const auto epoch = step_ / loader_.batches_per_epoch();
       if (!train_epoch(epoch, log)) return false;
@@ -76,9 +83,12 @@ class Run {
   }
 
  private:
-  static slotcon::data::TwoViewLoaderOptions loader_options(const PretrainOptions& options) {
+  static slotcon::data::TwoViewLoaderOptions loader_options(const PretrainOptions& options,
+                                                            const Processes& processes) {
     slotcon::data::TwoViewLoaderOptions loader;
     loader.batch_size = options.training.batch_size;
+    loader.processes = processes.count();
+    loader.rank = processes.rank();
     loader.workers = static_cast<int>(options.run.num_workers);
     loader.seed = options.model.seed;
     loader.views = view_options(options.training);
@@ -118,9 +128,10 @@ class Run {
     loader_.begin_epoch(epoch, step_ % loader_.batches_per_epoch());
     while (auto views = loader_.next()) {
       train_step(*views, epoch, log);
-      if (interrupted()) {
+      if (processes_.any(interrupted())) {
         log.finish();
         save();
+        processes_.wait_for_all();  // one that ends is a reason to end the others
         std::printf("interrupted at step %lld; saved to %s, --auto-resume goes on from there\n",
                     static_cast<long long>(step_), last_checkpoint(options_.run).c_str());
         return false;
@@ -137,13 +148,15 @@ class Run {
     model_->update_teacher(momentum);
     const auto output = model_->forward(views);
     optimizer_->zero_grad();
+    gradients_.start();
     output.loss.backward();
+    gradients_.finish();
     optimizer_->step();
     model_->commit();
 
     const bool last = step_ + 1 == total_steps();
     if (step_ % options_.run.print_freq == 0 || last) {
-      auto figures = read_figures(output);
+      auto figures = read_figures(processes_.averaged(output));
       figures.step = step_;
       figures.epoch = epoch;
       figures.learning_rate = rate;
@@ -154,6 +167,7 @@ class Run {
   }
 
   void save() const {
+    if (!processes_.is_first()) return;
     slotcon::save_checkpoint(last_checkpoint(options_.run),
                              {to_json(options_).dump(), step_, slotcon::module_state(*model_),
                               slotcon::optimizer_state(*optimizer_)});
@@ -171,7 +185,9 @@ class Run {
 
   Model model_;
   const PretrainOptions& options_;
+  const Processes& processes_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  slotcon::GradientAverage gradients_;
   std::int64_t image_count_;
   slotcon::data::TwoViewLoader loader_;
   slotcon::LearningRateSchedule schedule_;
@@ -214,10 +230,11 @@ void list_files(const path& folder) {
 }
 
 template <class Model>
-int pretrain(Model model, const PretrainOptions& options) {
+int pretrain(Model model, const PretrainOptions& options, const Processes& processes) {
   const auto images = open_images(options);
-  Run<Model> run(model, options, images);
+  Run<Model> run(model, options, processes, images);
   if (!run.train()) return kInterruptedExit;
+  if (!processes.is_first()) return 0;
   score(model, options);
   draw(model, options, *images);
   list_files(options.run.output_dir);
@@ -231,10 +248,14 @@ int run_program(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   keep_freed_memory();
   check_evaluation_flags(options.run);
+  if (has_to_start_processes(options.run)) {
+    return run_as_processes("pretrain", options.run.nproc, argv);
+  }
   if (options.run.threads > 0) at::set_num_threads(static_cast<int>(options.run.threads));
   std::filesystem::create_directories(options.run.output_dir);
   note_interrupts();
-  return with_model(options.model, [&](auto model) { return pretrain(model, options); });
+  const Processes processes(options.run);
+  return with_model(options.model, [&](auto model) { return pretrain(model, options, processes); });
 }
 
 }  // namespace

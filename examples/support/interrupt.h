@@ -5,6 +5,9 @@
 
 namespace examples {
 
+/// The exit status of a program that was interrupted.
+constexpr int kInterruptedExit = 130;
+
 namespace detail {
 inline volatile std::sig_atomic_t interrupt_count = 0;
 }

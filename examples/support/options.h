@@ -53,6 +53,8 @@ struct RunOptions {
   std::int64_t save_freq = 50;
   std::int64_t num_workers = 2;
   std::int64_t threads = 0;
+  std::int64_t nproc = 1;
+  double timeout = 600;
   std::int64_t cache_mb = 2048;
   std::string eval_images;
   std::string eval_labels;
@@ -118,7 +120,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& o) {
   app.add_option("--blur-max", o.blur_max,
                  "largest deviation of the Gaussian blur in pixels, >= 0.1")
       ->check(CLI::Range(0.1, 100.0));
-  app.add_option("--batch-size", o.batch_size, "images of an optimiser step")
+  app.add_option("--batch-size", o.batch_size, "images of an optimiser step, over all processes")
       ->check(CLI::PositiveNumber);
   app.add_option("--epochs", o.epochs, "passes over the images")->check(CLI::PositiveNumber);
   app.add_option("--optimizer", o.optimizer, "lars, sgd or adamw")
@@ -149,6 +151,10 @@ inline void add_run_flags(CLI::App& app, RunOptions& o) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", o.threads, "threads that compute; 0: all cores")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--nproc", o.nproc, "processes on this machine that share the batches")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--timeout", o.timeout, "seconds that a process waits for another before it ends")
+      ->check(CLI::PositiveNumber);
   app.add_option("--cache-mb", o.cache_mb, "memory for decoded images")
       ->check(CLI::NonNegativeNumber);
   app.option_defaults()->group("Score at the end");

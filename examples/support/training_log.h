@@ -59,21 +59,23 @@ inline StepFigures read_figures(const slotcon::SlotConLossOutput& output) {
 
 class TrainingLog {
  public:
-  /// Writes `folder`/log.jsonl, or goes on with it after step 0. `first_step` and `total_steps` say
-  /// how far the run is and goes.
+  /// Writes `folder`/log.jsonl, or goes on with it after step 0; nothing if `folder` is empty.
+  /// `first_step` and `total_steps` say how far the run is and goes.
   TrainingLog(const std::filesystem::path& folder, std::int64_t first_step,
               std::int64_t total_steps, std::int64_t epochs, std::int64_t batch_size)
       : first_step_(first_step),
         total_steps_(total_steps),
         epochs_(epochs),
         batch_size_(batch_size),
-        terminal_(isatty(STDOUT_FILENO) == 1),
-        file_(folder / "log.jsonl", first_step > 0 ? std::ios::app : std::ios::trunc) {
+        terminal_(isatty(STDOUT_FILENO) == 1) {
+    if (folder.empty()) return;
+    file_.open(folder / "log.jsonl", first_step > 0 ? std::ios::app : std::ios::trunc);
     if (!file_)
       throw std::runtime_error("cannot write to '" + (folder / "log.jsonl").string() + "'");
   }
 
   void write(const StepFigures& figures) {
+    if (!file_.is_open()) return;
     const auto seconds = elapsed();
     const auto rate = static_cast<double>(figures.step + 1 - first_step_) / seconds;
     nlohmann::json line = figures;

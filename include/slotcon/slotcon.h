@@ -2,7 +2,7 @@
 // you use.
 //
 // Not included: the files that read or write images (slotcon::images), slotcon/data/image_file.h,
-// image_folder.h and labelled_images.h.
+// image_folder.h and labelled_images.h, and slotcon/train/distributed.h (slotcon::distributed).
 #pragma once
 
 #include <slotcon/core/backend.h>
@@ -23,12 +23,15 @@
 #include <slotcon/loss/sinkhorn_assignment.h>
 #include <slotcon/loss/slot_info_nce.h>
 #include <slotcon/loss/slotcon_loss.h>
+#include <slotcon/model/batch_norm.h>
 #include <slotcon/model/memory_format.h>
 #include <slotcon/model/projection_head.h>
 #include <slotcon/model/resnet.h>
 #include <slotcon/model/slotcon.h>
 #include <slotcon/model/teacher.h>
+#include <slotcon/train/broadcast.h>
 #include <slotcon/train/checkpoint.h>
+#include <slotcon/train/gradient_average.h>
 #include <slotcon/train/lars.h>
 #include <slotcon/train/schedule.h>
 #include <slotcon/version.h>

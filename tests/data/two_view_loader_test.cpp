@@ -177,6 +177,43 @@ TEST(TwoViewLoader, VisitsEveryImageOnceInAnOrderOfTheEpoch) {
   EXPECT_NE(orders[1], orders[2]);
 }
 
+TEST(TwoViewLoader, ProcessesTogetherGetTheBatchesOfOne) {
+  const auto part_of = [](const TwoViews& batch, std::int64_t begin, std::int64_t end) {
+    TwoViews part;
+    for (std::size_t v = 0; v < 2; ++v) {
+      part.images[v] = batch.images[v].slice(0, begin, end);
+      part.geometry[v] = {batch.geometry[v].boxes.slice(0, begin, end),
+                          batch.geometry[v].flipped.slice(0, begin, end)};
+    }
+    return part;
+  };
+  const std::vector<std::vector<std::int64_t>> begins{{0, 7}, {0, 3, 7}, {0, 2, 4, 7}};
+  for (const auto& begin : begins) {
+    TwoViewLoader whole(scenes(23), small_options(2, 7));
+    std::vector<std::unique_ptr<TwoViewLoader>> loaders;
+    auto options = small_options(1, 7);
+    options.processes = static_cast<std::int64_t>(begin.size()) - 1;
+    for (options.rank = 0; options.rank < options.processes; ++options.rank) {
+      options.workers = static_cast<int>(options.rank);  // as many as it likes
+      loaders.push_back(std::make_unique<TwoViewLoader>(scenes(23), options));
+    }
+    whole.begin_epoch(2, 1);
+    for (auto& loader : loaders) loader->begin_epoch(2, 1);
+    int batches = 0;
+    while (const auto batch = whole.next()) {
+      ++batches;
+      for (std::size_t rank = 0; rank < loaders.size(); ++rank) {
+        const auto own = loaders[rank]->next();
+        ASSERT_TRUE(own.has_value());
+        EXPECT_EQ(hash_of(*own), hash_of(part_of(*batch, begin[rank], begin[rank + 1])))
+            << "rank " << rank << " of " << loaders.size();
+      }
+    }
+    EXPECT_EQ(batches, 2);
+    for (auto& loader : loaders) EXPECT_FALSE(loader->next().has_value());
+  }
+}
+
 TEST(TwoViewLoader, LeavesOutTheLastPartialBatch) {
   TwoViewLoader loader(std::make_shared<IndexImages>(23), plain_options(1, 10));
   EXPECT_EQ(loader.batches_per_epoch(), 2);
@@ -258,6 +295,13 @@ TEST(TwoViewLoader, RefusesWrongArguments) {
   EXPECT_EQ(error(scenes(3), small_options(0, 0)),
             "TwoViewLoader: expected a positive batch_size, got 0");
   EXPECT_EQ(error(scenes(4), small_options(-1)), "TwoViewLoader: expected workers >= 0, got -1");
+  TwoViewLoaderOptions shared = small_options(0);
+  shared.processes = 5;
+  EXPECT_EQ(error(scenes(4), shared),
+            "TwoViewLoader: expected processes in 1 ... 4, an image of a batch each, got 5");
+  shared.processes = 2;
+  shared.rank = 2;
+  EXPECT_EQ(error(scenes(4), shared), "TwoViewLoader: expected rank in 0 ... 1, got 2");
   TwoViewLoaderOptions wrong = small_options(0);
   wrong.views.min_scale = 0;
   EXPECT_THROW(TwoViewLoader(scenes(4), wrong), std::invalid_argument);

@@ -45,6 +45,14 @@ class Programs : public ::testing::Test {
                        " --eval-labels " + path("labels") + " --eval-classes 9" + flags);
   }
 
+  /// Does `action` to the run `command` as soon as its log has a few lines; ends as the run does.
+  std::string when_lines_are_logged(const std::string& output_dir, int count,
+                                    const std::string& command, const std::string& action) const {
+    const auto lines = "$(cat " + path(output_dir + "/log.jsonl") + " 2>/dev/null | wc -l)";
+    return "{ " + command + " & pid=$!; until [ " + lines + " -ge " + std::to_string(count) +
+           " ]; do sleep 0.01; done; " + action + "; wait $pid; }";
+  }
+
   /// The figures of a run, a line a step.
   std::vector<nlohmann::json> log(const std::string& output_dir) const {
     std::ifstream file(folder / output_dir / "log.jsonl");
@@ -100,12 +108,9 @@ TEST_F(Programs, PretrainIsTheSameForAnyNumberOfWorkers) {
 
 TEST_F(Programs, InterruptedRunGoesOnExactly) {
   ASSERT_EQ(pretrain("whole", " --epochs 40").status, 0);
-  // Ctrl-C as soon as the log has a few lines.
   const auto command = pretrain_command("parts") + " --epochs 40 --eval-images " + path("images") +
                        " --eval-labels " + path("labels") + " --eval-classes 9";
-  const auto lines = "$(cat " + path("parts/log.jsonl") + " 2>/dev/null | wc -l)";
-  const auto stopped = run_program(command + " & pid=$!; until [ " + lines +
-                                   " -ge 7 ]; do sleep 0.01; done; kill -INT $pid; wait $pid");
+  const auto stopped = run_program(when_lines_are_logged("parts", 7, command, "kill -INT $pid"));
   ASSERT_EQ(stopped.status, 130) << stopped.output;
   EXPECT_NE(stopped.output.find("saved to " + path("parts/current.ckpt")), std::string::npos)
       << stopped.output;
@@ -123,6 +128,52 @@ TEST_F(Programs, InterruptedRunGoesOnExactly) {
       EXPECT_EQ(parts[i].at(figure), whole[i].at(figure)) << figure << " at " << i;
     }
   }
+}
+
+TEST_F(Programs, ProcessesTrainAsOneAndGoOnExactly) {
+  const std::string flags = " --epochs 20 --nproc 2";
+  ASSERT_EQ(pretrain("one", " --epochs 20").status, 0);
+  const auto whole = pretrain("whole", flags);
+  ASSERT_EQ(whole.status, 0) << whole.output;
+  for (const auto* line : {"16 images", "trained 80 steps", "Segmentation of 3 labelled images"}) {
+    const auto first = whole.output.find(line);
+    ASSERT_NE(first, std::string::npos) << whole.output;
+    EXPECT_EQ(whole.output.find(line, first + 1), std::string::npos) << whole.output;
+  }
+  const auto alone = log("one"), together = log("whole");
+  ASSERT_EQ(together.size(), alone.size());
+  for (std::size_t i = 0; i < 8; ++i) {  // before rounding has grown
+    for (const auto* figure : {"loss", "cross_entropy", "contrast"}) {
+      EXPECT_NEAR(together[i].at(figure).get<double>(), alone[i].at(figure).get<double>(), 1e-3)
+          << figure << " at " << i;
+    }
+  }
+
+  const auto parts = pretrain_command("parts") + flags + " --eval-images " + path("images") +
+                     " --eval-labels " + path("labels") + " --eval-classes 9";
+  const auto stopped = run_program(when_lines_are_logged("parts", 7, parts, "kill -INT $pid"));
+  ASSERT_EQ(stopped.status, 130) << stopped.output;
+  EXPECT_EQ(stopped.output.find("pretrain: "), std::string::npos) << stopped.output;
+  ASSERT_LT(log("parts").size(), 80U);
+  const auto resumed = run_program(parts + " --auto-resume");
+  ASSERT_EQ(resumed.status, 0) << resumed.output;
+  const auto resumed_log = log("parts");
+  ASSERT_EQ(resumed_log.size(), together.size());
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    EXPECT_EQ(resumed_log[i].at("loss"), together[i].at("loss")) << i;
+  }
+}
+
+TEST_F(Programs, ProcessThatIsKilledEndsTheRun) {
+  const auto command = pretrain_command("run") + " --epochs 1000 --nproc 2";
+  const auto killed = run_program(when_lines_are_logged(
+      "run", 3, command, "kill -9 $(cut -d ' ' -f 2 /proc/$pid/task/$pid/children)"));
+  EXPECT_EQ(killed.status, 128 + 9) << killed.output;
+  EXPECT_NE(killed.output.find("pretrain: process 0 of 2 lost the others in "), std::string::npos)
+      << killed.output;
+  EXPECT_NE(killed.output.find("pretrain: of 2 processes 1 ended by signal 9 (Killed)"),
+            std::string::npos)
+      << killed.output;
 }
 
 TEST_F(Programs, ResumeRefusesOtherSettingsAndListsThem) {
@@ -202,6 +253,9 @@ TEST_F(Programs, BadInputIsOneClearError) {
                "pretrain: expected --eval-images and --eval-labels together");
   expect_error(pretrain("run", " --epochs 2 --warmup-epoch 3"),
                "pretrain: LearningRateSchedule: expected warmup_epochs in [0, 2], got 3");
+  expect_error(run_program("WORLD_SIZE=3 RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 " +
+                           pretrain_command("run") + " --nproc 2"),
+               "pretrain: expected no --nproc, or 3 as WORLD_SIZE says, got 2");
   expect_error(
       run_program(program("segment") + " --checkpoint " + path("text.ckpt") +
                   " --classes 9 --images " + path("images") + " --labels " + path("labels")),

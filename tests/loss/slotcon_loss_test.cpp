@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/counting_collectives.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/thread_collectives.h"
@@ -23,6 +24,7 @@ using slotcon::Backend;
 using slotcon::Collectives;
 using slotcon::CollectivesPtr;
 using slotcon::Grouping;
+using slotcon::MeanOver;
 using slotcon::SemanticGroupingOptions;
 using slotcon::SinkhornOptions;
 using slotcon::SinkhornSlotConLoss;
@@ -35,6 +37,7 @@ using slotcon::ViewGeometry;
 using slotcon::functional::inverse_augment;
 using slotcon::testing::Autocast;
 using slotcon::testing::close;
+using slotcon::testing::CountingCollectives;
 using slotcon::testing::gradcheck;
 using slotcon::testing::noise;
 using slotcon::testing::run_group;
@@ -144,10 +147,11 @@ Parts composed(LossImpl& loss, const Batch& batch, const Assign& assign,
         parts.grouping + F::soft_cross_entropy(aligned(q[v], v), assign(aligned(k[other], other)),
                                                AssignmentOptions().student_temperature(0.3));
     parts.contrast =
-        parts.contrast + F::slot_info_nce(loss.contrast->predictor.forward(q[v].slots.to(type)),
-                                          k[other].slots, F::present_slots(q[v].scores),
-                                          F::present_slots(k[other].scores),
-                                          SlotInfoNCEOptions().temperature(0.4), group);
+        parts.contrast +
+        F::slot_info_nce(loss.contrast->predictor.forward(q[v].slots.to(type)), k[other].slots,
+                         F::present_slots(q[v].scores), F::present_slots(k[other].scores),
+                         SlotInfoNCEOptions().temperature(0.4).mean_over(loss.options.mean_over()),
+                         group);
   }
   return parts;
 }
@@ -514,12 +518,13 @@ TEST(SlotConLoss, SaysWhatDoesNotFit) {
 
 // ---- Several processes ----
 
-TEST(SlotConLoss, GroupSharesKeysAndCentre) {
+TEST(SlotConLoss, GroupSharesKeysAndCentreAndEachTakesItsOwnMean) {
   const auto batch = random_batch(4);
-  auto joined = moved_loss();
+  const auto options = unusual_options().mean_over(MeanOver::kEachProcess);
+  auto joined = moved_loss(options);
   const auto joined_output = run(joined, batch);
   joined->commit();
-  const auto base = moved_loss();
+  const auto base = moved_loss(options);
   std::array<double, 3> grouping{};
   run_group(3, [&](const CollectivesPtr& group) {
     const auto begin = std::array<std::int64_t, 4>{0, 1, 1, 4};  // 1, 0 and 3 images
@@ -555,11 +560,42 @@ TEST(SinkhornSlotConLoss, GroupBalancesAsOneProcess) {
     loss->collectives = group;
     const auto output = loss->forward(own.student, own.teacher, own.geometry);
     loss->commit();
-    const auto images = static_cast<double>(begin[rank + 1] - begin[rank]);
-    grouping[rank] = output.grouping.item<double>() * images / 4;
+    grouping[rank] = output.grouping.item<double>() / 3;
   });
   EXPECT_TRUE(
       close(torch::tensor(grouping[0] + grouping[1] + grouping[2], torch::kFloat), expected));
+}
+
+TEST(SlotConLoss, GroupGathersThePresentSlotsAlone) {
+  constexpr std::int64_t kImages = 64, kSlots = 2048, kChannels = 32, kPresent = 16;
+  const auto prototypes = noise({kSlots, kChannels}, 1).to(torch::kFloat);
+  SlotConLoss loss(SlotConLossOptions(kSlots, kChannels),
+                   AnyModule(torch::nn::Linear(kChannels, kChannels)));
+  {
+    const torch::NoGradGuard no_grad;
+    loss->grouping_q->prototypes().copy_(prototypes);
+    loss->grouping_k->prototypes().copy_(prototypes);
+  }
+  // Position n of image b shows prototype 16 b + n mod 16.
+  const auto shown = at::arange(kImages).view({kImages, 1}) * kPresent +
+                     at::arange(49).view({1, 49}).remainder(kPresent);
+  const auto features = prototypes.index_select(0, shown.flatten().remainder(kSlots))
+                            .view({kImages, 7, 7, kChannels})
+                            .permute({0, 3, 1, 2});
+  const auto whole = torch::tensor({{0.0F, 0.0F, 1.0F, 1.0F}}).expand({kImages, 4});
+  const ViewGeometry view{whole, torch::zeros({kImages}, torch::kBool)};
+  run_group(2, [&](const CollectivesPtr& group) {
+    const auto counted = std::make_shared<CountingCollectives>(group);
+    const auto own = clone_of(loss);
+    own->collectives = counted;
+    const auto output = own->forward({features, features}, {features, features}, {view, view});
+    own->commit();
+    EXPECT_EQ(output.diagnostics.active_slots().item<double>(), kPresent);
+    const std::int64_t keys = 2 * (kImages * kPresent * kChannels * 4 + 8);  // and their number
+    const std::int64_t centre = (kSlots + 1) * 4, weights = 3 * 8;
+    EXPECT_EQ(counted->bytes(), keys + centre + weights);
+    EXPECT_LT(counted->bytes() * 50, 2 * kImages * kSlots * kChannels * 4);
+  });
 }
 
 // ---- Sinkhorn in place of the centre ----

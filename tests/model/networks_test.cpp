@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <slotcon/model/batch_norm.h>
 #include <slotcon/model/memory_format.h>
 #include <slotcon/model/projection_head.h>
 #include <slotcon/model/resnet.h>
@@ -11,9 +12,11 @@
 
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/thread_collectives.h"
 #include "tests/support/tolerance.h"
 
 using slotcon::BasicBlock;
+using slotcon::BatchNorm;
 using slotcon::Bottleneck;
 using slotcon::ProjectionHead;
 using slotcon::ProjectionHead2d;
@@ -67,7 +70,7 @@ torch::Tensor normalised(const torch::Tensor& x, const torch::Tensor& weight,
          per_channel(bias);
 }
 
-torch::Tensor normalised(const torch::Tensor& x, const torch::nn::BatchNorm2d& norm) {
+torch::Tensor normalised(const torch::Tensor& x, const BatchNorm& norm) {
   return normalised(x, norm->weight, norm->bias);
 }
 
@@ -133,6 +136,81 @@ std::vector<torch::Tensor> copies(const std::vector<torch::Tensor>& tensors) {
 }
 
 }  // namespace
+
+// ---- Batch norm ----
+
+TEST(BatchNorm, OfOneProcessIsLibTorchs) {
+  const auto check = [](auto reference, at::IntArrayRef sizes) {
+    BatchNorm norm(sizes[1]);
+    for (std::uint64_t step = 1; step <= 2; ++step) {
+      const auto x = (noise(sizes, step) + 3).to(torch::kFloat);
+      EXPECT_TRUE(at::equal(norm->forward(x), reference->forward(x)));
+    }
+    EXPECT_EQ(norm->named_parameters().keys(), reference->named_parameters().keys());
+    EXPECT_EQ(norm->named_buffers().keys(), reference->named_buffers().keys());
+    EXPECT_TRUE(same_buffers(*norm, reference->buffers()));
+    norm->eval();
+    reference->eval();
+    const auto x = noise(sizes, 3).to(torch::kFloat);
+    EXPECT_TRUE(at::equal(norm->forward(x), reference->forward(x)));
+  };
+  check(torch::nn::BatchNorm1d(5), {7, 5});
+  check(torch::nn::BatchNorm2d(5), {2, 5, 3, 4});
+}
+
+TEST(BatchNorm, PrintsAndClonesWithItsGroup) {
+  slotcon::testing::run_group(1, [](const slotcon::CollectivesPtr& group) {
+    BatchNorm norm(5);
+    EXPECT_EQ(printed(norm), "slotcon::BatchNorm(5)");
+    norm->collectives = group;
+    norm->forward(noise({7, 5}, 1).to(torch::kFloat));
+    const auto clone = std::dynamic_pointer_cast<slotcon::BatchNormImpl>(norm->clone());
+    EXPECT_EQ(clone->collectives, group);
+    EXPECT_TRUE(same_buffers(*clone, norm->buffers()));
+    EXPECT_NE(clone->weight.data_ptr(), norm->weight.data_ptr());
+  });
+}
+
+TEST(BatchNorm, OfAGroupIsDifferentiableOnceAndKeepsTheLayout) {
+  slotcon::testing::run_group(1, [](const slotcon::CollectivesPtr& group) {
+    BatchNorm norm(3);
+    norm->collectives = group;
+    const auto x = noise({2, 3, 4, 5}, 1)
+                       .to(torch::kFloat)
+                       .contiguous(torch::MemoryFormat::ChannelsLast)
+                       .requires_grad_();
+    const auto y = norm->forward(x);
+    EXPECT_TRUE(y.is_contiguous(torch::MemoryFormat::ChannelsLast));
+    EXPECT_EQ(error_text<c10::NotImplementedError>([&] {
+                torch::autograd::grad({y.square().sum()}, {x}, {}, /*retain_graph=*/true,
+                                      /*create_graph=*/true);
+              }),
+              "BatchNorm: double backward needs a single process");
+    y.square().sum().backward();
+    EXPECT_TRUE(x.grad().is_contiguous(torch::MemoryFormat::ChannelsLast));
+  });
+}
+
+TEST(BatchNorm, SynchronisesEveryLayerOfAModuleOrRefuses) {
+  slotcon::testing::run_group(1, [](const slotcon::CollectivesPtr& group) {
+    ResNet net(slotcon::resnet_tiny());
+    slotcon::synchronise_batch_norm(*net, group);
+    int layers = 0;
+    for (const auto& module : net->modules()) {
+      if (const auto* norm = module->as<BatchNorm>()) {
+        EXPECT_EQ(norm->collectives, group);
+        ++layers;
+      }
+    }
+    EXPECT_EQ(layers, 1 + 3 * 2 + 2 + 1);  // stem, blocks, two shortcuts, neck
+    torch::nn::Sequential foreign(torch::nn::Linear(3, 4), torch::nn::BatchNorm1d(4));
+    slotcon::synchronise_batch_norm(*foreign, nullptr);  // fine in one process
+    EXPECT_EQ(
+        error_text<c10::ValueError>([&] { slotcon::synchronise_batch_norm(*foreign, group); }),
+        "synchronise_batch_norm: expected slotcon::BatchNorm, got torch::nn::BatchNorm1dImpl at "
+        "'1'");
+  });
+}
 
 // ---- Projection heads ----
 

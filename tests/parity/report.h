@@ -1,4 +1,4 @@
-// Prints each comparison with its error and its bound, and counts those that are out.
+// Tells of each comparison with its error and its bound, and counts those that are out.
 #pragma once
 
 #include <torch/types.h>
@@ -29,6 +29,7 @@ class Report {
 
   int comparisons() const { return comparisons_; }
   int failures() const { return failures_; }
+  const std::string& lines() const { return lines_; }  ///< one a comparison
 
  private:
   void compare(const std::string& what, const torch::Tensor& ours, const torch::Tensor& theirs,
@@ -36,21 +37,29 @@ class Report {
     ++comparisons_;
     if (!ours.defined() || ours.sizes() != theirs.sizes()) {
       ++failures_;
-      std::printf("%-68s FAIL: no tensor of the fixture's shape\n", what.c_str());
+      add_line(what, "FAIL: no tensor of the fixture's shape");
       return;
     }
     const auto wide = [](const torch::Tensor& t) { return t.detach().cpu().to(torch::kDouble); };
     const auto error = largest(wide(ours) - wide(theirs));
     const bool good = error <= bound;  // false for NaN
     failures_ += good ? 0 : 1;
-    std::printf("%-68s error %.2e  bound %.2e  %s\n", what.c_str(), error, bound,
-                good ? "ok" : "FAIL");
+    char text[80];
+    std::snprintf(text, sizeof text, "error %.2e  bound %.2e  %s", error, bound,
+                  good ? "ok" : "FAIL");
+    add_line(what, text);
+  }
+
+  void add_line(std::string what, const std::string& outcome) {
+    what.resize(std::max<std::size_t>(what.size(), 68), ' ');
+    lines_ += what + " " + outcome + "\n";
   }
 
   static double largest(const torch::Tensor& t) {
     return t.numel() == 0 ? 0.0 : t.abs().max().to(torch::kDouble).item<double>();
   }
 
+  std::string lines_;
   int comparisons_ = 0;
   int failures_ = 0;
 };

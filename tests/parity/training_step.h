@@ -5,14 +5,11 @@
 #include <slotcon/train/schedule.h>
 #include <torch/nn/modules/activation.h>
 
-#include <mutex>
 #include <string>
-#include <vector>
 
 #include "tests/parity/fixture.h"
 #include "tests/parity/report.h"
 #include "tests/parity/state.h"
-#include "tests/support/thread_collectives.h"
 
 namespace slotcon::parity {
 
@@ -48,7 +45,8 @@ inline SlotCon<FixtureEncoder> model_of(const Fixture& f) {
   const auto head = f["state/projector_q.mlp.0.weight"];
   const auto options = SlotConOptions()
                            .hidden_dim(head.size(0))
-                           .loss(SlotConLossOptions(prototypes.size(0), prototypes.size(1)));
+                           .loss(SlotConLossOptions(prototypes.size(0), prototypes.size(1))
+                                     .mean_over(MeanOver::kEachProcess));
   SlotCon<FixtureEncoder> model(FixtureEncoder(stem.size(0), head.size(1)), options);
   model->to(f.device());
   load_state(*model, f.below("state/"));
@@ -65,9 +63,10 @@ inline TwoViews views_of(const Fixture& f) {
   return views;
 }
 
-/// The step of one process; fills `report` under `lock`, as its fellow processes do.
-inline void check_step(const Fixture& f, const CollectivesPtr& collectives, Report& report,
-                       std::mutex& lock) {
+/// One step, of one process or of this one among others. The published code averages what each
+/// process makes of its own batch, with ordinary batch norms.
+inline void check_training_step(const Fixture& f, const CollectivesPtr& collectives,
+                                Report& report) {
   auto model = model_of(f);
   model->loss->collectives = collectives;
   model->update_teacher(teacher_momentum(f.integer("k_before"), f.integer("k_total")));
@@ -75,7 +74,6 @@ inline void check_step(const Fixture& f, const CollectivesPtr& collectives, Repo
   output.loss.backward();
   model->commit();
 
-  const std::lock_guard guard(lock);
   report.value(f.name() + " loss", output.loss, f["loss"]);
   report.value(f.name() + " center_after", model->loss->assignment->center, f["center_after"]);
   compare_gradients(f.name(), *model, f, report);
@@ -83,15 +81,6 @@ inline void check_step(const Fixture& f, const CollectivesPtr& collectives, Repo
   for (const auto& [name, theirs] : f.below("after/")) {
     report.value(f.name() + " after " + name, state.at(name), theirs);
   }
-}
-
-/// The same step on as many processes as there are fixtures, in rank order.
-inline void check_training_step(const std::vector<Fixture>& ranks, Report& report) {
-  std::mutex lock;
-  if (ranks.size() == 1) return check_step(ranks[0], nullptr, report, lock);
-  testing::run_group(ranks.size(), [&](const CollectivesPtr& collectives) {
-    check_step(ranks[static_cast<std::size_t>(collectives->rank())], collectives, report, lock);
-  });
 }
 
 }  // namespace slotcon::parity

@@ -24,7 +24,9 @@
 namespace slotcon::data {
 
 struct TwoViewLoaderOptions {
-  std::int64_t batch_size = 64;
+  std::int64_t batch_size = 64;  ///< images of a batch, of all processes together
+  std::int64_t processes = 1;    ///< that share each batch
+  std::int64_t rank = 0;         ///< which of them this loader is for
   int workers = 4;  ///< threads that make samples; 0 makes them in the thread that calls next()
   std::uint64_t seed = 0;  ///< of the order of the images and of their augmentations
   TwoViewOptions views;
@@ -35,6 +37,11 @@ struct TwoViewLoaderOptions {
 ///
 /// Everything is determined by (seed, epoch): batches are the same for any number of workers, and
 /// the views of an image by (seed, epoch, index of the image) alone.
+///
+/// Of several processes, each with a loader of its own, rank r gets the images
+/// batch_size r / processes ... batch_size (r + 1) / processes, rounded down, of each batch. So
+/// together they get the batches, and the views, that a single process gets: each image once an
+/// epoch, with its own augmentation wherever it lands.
 ///
 /// The views' tensors are [B,3,S,S] float32 in channels-last memory format, normalised with the
 /// mean and standard deviation of ImageNet, in ordinary (not pinned) memory.
@@ -49,6 +56,12 @@ class TwoViewLoader {
     TORCH_CHECK_VALUE(source_ != nullptr, "TwoViewLoader: expected an image source, got null");
     TORCH_CHECK_VALUE(options_.batch_size > 0,
                       "TwoViewLoader: expected a positive batch_size, got ", options_.batch_size);
+    TORCH_CHECK_VALUE(options_.processes >= 1 && options_.processes <= options_.batch_size,
+                      "TwoViewLoader: expected processes in 1 ... ", options_.batch_size,
+                      ", an image of a batch each, got ", options_.processes);
+    TORCH_CHECK_VALUE(options_.rank >= 0 && options_.rank < options_.processes,
+                      "TwoViewLoader: expected rank in 0 ... ", options_.processes - 1, ", got ",
+                      options_.rank);
     TORCH_CHECK_VALUE(options_.workers >= 0, "TwoViewLoader: expected workers >= 0, got ",
                       options_.workers);
     TORCH_CHECK_VALUE(source_->size() >= options_.batch_size, "TwoViewLoader: expected at least ",
@@ -116,13 +129,21 @@ class TwoViewLoader {
     TwoViews views;
     std::uint64_t epoch;
     std::shared_ptr<const std::vector<std::int64_t>> order;
-    std::int64_t first;       ///< where the batch starts in the order
+    std::int64_t first;       ///< where this process' images start in the order
     std::int64_t started;     ///< samples that a thread has taken on
     std::int64_t unfinished;  ///< samples that are not done
     std::exception_ptr error;
   };
 
-  bool has_samples_left(const Batch& batch) const { return batch.started < options_.batch_size; }
+  /// Where the images of a rank begin in a batch.
+  std::int64_t begin_of(std::int64_t rank) const {
+    return options_.batch_size * rank / options_.processes;
+  }
+
+  /// Images of a batch that are for this process.
+  std::int64_t own_size() const { return begin_of(options_.rank + 1) - begin_of(options_.rank); }
+
+  bool has_samples_left(const Batch& batch) const { return batch.started < own_size(); }
 
   /// Fills `ahead_` with the next batches of the epoch. Only the user's thread allocates them, so
   /// that what allocation throws reaches the user.
@@ -136,7 +157,7 @@ class TwoViewLoader {
   }
 
   std::shared_ptr<Batch> make_batch() const {
-    const std::int64_t size = options_.batch_size, side = options_.views.image_size;
+    const std::int64_t size = own_size(), side = options_.views.image_size;
     auto batch = std::make_shared<Batch>();
     for (std::size_t v = 0; v < 2; ++v) {
       batch->views.images[v] = at::empty({size, 3, side, side}, at::TensorOptions(at::kFloat),
@@ -146,7 +167,7 @@ class TwoViewLoader {
     }
     batch->epoch = epoch_;
     batch->order = order_;
-    batch->first = size * next_batch_;
+    batch->first = options_.batch_size * next_batch_ + begin_of(options_.rank);
     batch->started = 0;
     batch->unfinished = size;
     return batch;

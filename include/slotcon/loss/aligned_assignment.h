@@ -53,6 +53,9 @@ namespace functional {
 /// Types: any floating; computed in float32 (float64 for float64 scores), result likewise.
 /// Backends: fused on the CPU and, in a program that links slotcon::cuda, on CUDA devices.
 /// Gradient: student_scores only; differentiable twice (reference) or once (fused).
+/// Several processes: nothing travels and the mean is over this process' positions. Averaged over
+///   processes with equally many, loss and gradients are those of one process with all images;
+///   where the numbers differ, weigh by `share_of_mean` first, as `SlotConLoss` does.
 /// Determinism: equal results from run to run; fused, on any number of threads.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit;
 ///   c10::NotImplementedError for Backend::kFused where it cannot run.

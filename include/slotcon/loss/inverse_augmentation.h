@@ -34,6 +34,7 @@ namespace functional {
 /// Types: maps any floating, result likewise; sampled in float32 (float64 for float64 maps).
 /// Backends: fused on the CPU in float32.
 /// Gradient: maps only; differentiable twice.
+/// Several processes: every map is sampled on its own, nothing travels.
 /// Determinism: equal results from run to run on one device and thread count, forward and backward;
 ///   fused, on any number of threads.
 /// Throws c10::ValueError or c10::TypeError for shapes, types or devices that do not fit;

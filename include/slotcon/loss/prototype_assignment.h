@@ -78,6 +78,9 @@ inline torch::Tensor centered_assignment(const torch::Tensor& teacher_scores,
 /// Types: any floating; computed in float32 (float64 for float64 scores), result likewise.
 /// Backends: fused on the CPU in float32.
 /// Gradient: student_scores only; differentiable twice (reference) or once (fused).
+/// Several processes: nothing travels and the mean is over this process' positions. Averaged over
+///   processes with equally many, loss and gradients are those of one process with all images;
+///   where the numbers differ, weigh by `share_of_mean` first, as `SlotConLoss` does.
 /// Determinism: equal results from run to run; fused, on any number of threads.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit;
 ///   c10::NotImplementedError for Backend::kFused where it cannot run.
@@ -117,6 +120,9 @@ inline torch::Tensor soft_cross_entropy(const torch::Tensor& student_scores,
 /// Backends: the cross entropy is fused on the CPU in float32; where the views have to be brought
 ///   into register first, `aligned_assignment_cross_entropy` does all in one pass.
 /// Gradient: student_scores only; differentiable twice (reference) or once (fused).
+/// Several processes: nothing travels and the mean is over this process' positions. Averaged over
+///   processes with equally many, loss and gradients are those of one process with all images;
+///   where the numbers differ, weigh by `share_of_mean` first, as `SlotConLoss` does.
 /// Determinism: equal results from run to run on one device and thread count.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit;
 ///   c10::NotImplementedError for Backend::kFused where it cannot run.
@@ -152,7 +158,7 @@ struct PrototypeCenterOptions {
 ///
 /// The mean is over everything accumulated since the last commit, on all processes together, so
 /// several backward passes for one optimiser step count as one batch. Nothing accumulated anywhere:
-/// no change.
+/// no change. Without gradient.
 class PrototypeCenterImpl : public torch::nn::Cloneable<PrototypeCenterImpl> {
  public:
   explicit PrototypeCenterImpl(const PrototypeCenterOptions& options_) : options(options_) {

@@ -90,6 +90,8 @@ namespace functional {
 ///   mean feature.
 /// Gradient: features and prototypes, through slots and scores. Differentiable twice by
 ///   Backend::kReference; the fused kernel's second derivative throws c10::NotImplementedError.
+/// Several processes: every image is grouped on its own, nothing travels. The gradient of the
+///   prototypes is that of this process' images.
 /// Determinism: equal results from run to run on one device and thread count; those of the fused
 ///   CPU kernel are equal for 1 to 8 threads.
 /// Backends: the fused kernels run for all types but float64, for temperature >= 0.025, on the CPU

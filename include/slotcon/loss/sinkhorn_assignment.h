@@ -24,7 +24,8 @@ namespace functional {
 /// gradient. Numerics: cosines are at most 1, so exp((scores - 1) / temperature) needs no maximum
 /// over processes;
 ///   in float32 it does not underflow for temperature >= 0.03.
-/// Every process of the group calls it, also one without positions.
+/// Several processes: all of the group call it, also one without positions; what travels are the
+///   sums over positions, [K,1] an iteration. Targets take no gradient: see `soft_cross_entropy`.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
 /// Example:
 ///     auto targets = functional::sinkhorn_assignment(teacher_scores);

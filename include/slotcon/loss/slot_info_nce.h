@@ -20,6 +20,7 @@ namespace slotcon {
 struct SlotInfoNCEOptions {
   TORCH_ARG(double,
             temperature) = 0.2;  ///< > 0: divides the cosines; the loss is scaled by twice it.
+  TORCH_ARG(MeanOver, mean_over) = MeanOver::kJoinedBatch;  ///< without meaning in one process.
   TORCH_ARG(Backend, backend) = Backend::kAuto;
 };
 
@@ -171,6 +172,15 @@ inline torch::Tensor contrast_masks(const torch::Tensor& anchors, const torch::T
                                                  options.temperature(), "slot_info_nce");
 }
 
+/// `functional::info_nce` of the rows with `queries` in the place of theirs, and with a weight that
+/// makes the processes' average what `options` say.
+inline torch::Tensor contrast(const torch::Tensor& queries, const ContrastRows& rows,
+                              const SlotInfoNCEOptions& options, Collectives* collectives) {
+  const auto own = functional::info_nce(queries, rows.keys, rows.positive, options);
+  if (collectives == nullptr || options.mean_over() == MeanOver::kEachProcess) return own;
+  return share_of_mean(own, queries.size(0), *collectives);
+}
+
 }  // namespace detail
 
 namespace functional {
@@ -182,14 +192,16 @@ namespace functional {
 /// them.
 ///
 /// Shapes: `anchors`, `keys` [B,K,D]; `anchor_present`, `key_present` [B,K] bool; result 0-d, the
-/// mean over
-///   this process' anchors as in `info_nce`. No anchor: 0 with a valid graph.
+///   mean over the anchors as in `info_nce`. No anchor: 0 with a valid graph.
 /// Types: as `info_nce`.
 /// Gradient: anchors; keys too in one process. Keys that come from several processes carry none.
-/// Every process of the group calls it, also one without slots.
+/// Several processes: all of the group call it, also one without slots; images, keys, anchors
+///   differ in number. Only present keys travel, after their number. By MeanOver::kJoinedBatch each
+///   process weighs by its anchors: averaged over the processes, loss and gradients are those of
+///   one process with all images, its keys without gradient. By MeanOver::kEachProcess, as
+///   published, the loss of each is the mean over its own anchors.
 /// Waiting: an accelerator is waited for, to learn how many slots there are, unless the fused
-/// kernel
-///   for CUDA runs in one process: it reads that on the device.
+///   kernel for CUDA runs in one process: it reads that on the device.
 /// Throws c10::ValueError or c10::TypeError for shapes, numbers or types that do not fit.
 /// Example:
 ///     auto loss = functional::slot_info_nce(student.slots, teacher.slots, student.present,
@@ -204,7 +216,7 @@ inline torch::Tensor slot_info_nce(const torch::Tensor& anchors, const torch::Te
     return detail::contrast_masks(anchors, keys, anchor_present, key_present, options);
   }
   const auto rows = detail::contrast_rows(anchors, keys, anchor_present, key_present, collectives);
-  return info_nce(rows.queries, rows.keys, rows.positive, options);
+  return detail::contrast(rows.queries, rows, options, collectives);
 }
 
 }  // namespace functional
@@ -213,7 +225,8 @@ inline torch::Tensor slot_info_nce(const torch::Tensor& anchors, const torch::Te
 /// without gradient.
 ///
 /// The predictor is any module from rows [n,D] to rows [n,D], usually a `ProjectionHead`. It sees
-/// only the anchors, so n differs from step to step, can be 0, and is waited for on an accelerator.
+/// only the anchors of this process, so n differs from step to step, can be 0, and is waited for on
+/// an accelerator.
 class SlotInfoNCEImpl : public torch::nn::Cloneable<SlotInfoNCEImpl> {
  public:
   explicit SlotInfoNCEImpl(torch::nn::AnyModule predictor_, const SlotInfoNCEOptions& options_ = {})
@@ -237,7 +250,7 @@ class SlotInfoNCEImpl : public torch::nn::Cloneable<SlotInfoNCEImpl> {
     const auto rows =
         detail::contrast_rows(anchors, keys.detach(), anchor_present, key_present, collectives);
     const auto predicted = predictor.forward(rows.queries.to(predictor_type(anchors)));
-    return functional::info_nce(predicted, rows.keys, rows.positive, options);
+    return detail::contrast(predicted, rows, options, collectives);
   }
 
   SlotInfoNCEOptions options;

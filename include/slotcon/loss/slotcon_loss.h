@@ -35,10 +35,11 @@ struct SlotConLossOptions {
   TORCH_ARG(double, center_momentum) = 0.9;       ///< in [0,1].
   TORCH_ARG(double, contrast_temperature) = 0.2;  ///< > 0: of slot InfoNCE.
   TORCH_ARG(double, grouping_weight) = 0.5;       ///< in [0,1]; the contrast has the rest.
+  TORCH_ARG(MeanOver, mean_over) = MeanOver::kJoinedBatch;  ///< without meaning in one process.
   TORCH_ARG(Backend, backend) = Backend::kAuto;
 };
 
-/// The objective and what it consists of, 0-d each.
+/// The objective and what it consists of, 0-d each: of several processes, this one's share.
 struct SlotConLossOutput {
   torch::Tensor loss;      ///< grouping_weight * grouping + (1 - grouping_weight) * contrast
   torch::Tensor grouping;  ///< the sum of both directions' assignment cross entropy; unweighted
@@ -108,10 +109,13 @@ inline torch::Tensor norm_of_center(const SinkhornAssignment& /*assignment*/) { 
 /// Shapes: features [B,D,h,w] of both views and both branches; geometry as in `ViewGeometry`.
 /// Types: features of any floating dtype; the losses are float32 (float64 for float64 features).
 /// Gradient: the student's features and prototypes and the predictor; nothing of the teacher.
-/// Several processes: set `collectives`; keys and the centre are then those of all of them, while
-/// the
-///   losses are means over this process' own positions and slots, as published: average the
-///   gradients.
+/// Several processes: set `collectives`. Keys and the centre are then those of all of them, and
+///   every process calls forward and commit, whatever images it has. Average the gradients: by
+///   MeanOver::kJoinedBatch the parts are weighted so that their averages over the processes, and
+///   those of the gradients, are what one process with all images has, if the networks' norms are
+///   synchronised too (`synchronise_batch_norm`). By MeanOver::kEachProcess, as published, the
+///   parts are means over each process' own positions and slots. The diagnostics are of its own
+///   images.
 /// Empty cases: those of the parts; each part is then 0 or a constant with a valid graph.
 /// Paper: Wen et al., NeurIPS 2022.
 template <class Assignment>
@@ -184,6 +188,7 @@ class SlotConLossImpl : public torch::nn::Cloneable<SlotConLossImpl<Assignment>>
   SlotInfoNCEOptions contrast_options() const {
     return SlotInfoNCEOptions()
         .temperature(options.contrast_temperature())
+        .mean_over(options.mean_over())
         .backend(options.backend());
   }
 
@@ -225,7 +230,10 @@ class SlotConLossImpl : public torch::nn::Cloneable<SlotConLossImpl<Assignment>>
     };
     const auto first = one_way(0, 1);
     const auto second = one_way(1, 0);
-    return first + second;
+    const auto own = first + second;
+    if (!collectives || options.mean_over() == MeanOver::kEachProcess) return own;
+    const auto positions = q[0].scores.numel() / q[0].scores.size(1);
+    return share_of_mean(own, positions, *collectives);
   }
 
   torch::Tensor contrast_views(const std::array<Grouping, 2>& q, const std::array<Grouping, 2>& k) {

@@ -1,10 +1,10 @@
 // The projector and the predictor: multi-layer perceptrons on rows or on every position of a map.
 #pragma once
 
+#include <slotcon/model/batch_norm.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/init.h>
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
@@ -37,7 +37,7 @@ Layer small_normal(Layer layer) {
 }
 
 /// (layer, batch norm, exact GELU) for each hidden layer, then one bare layer.
-template <class Norm, class MakeLayer>
+template <class MakeLayer>
 torch::nn::Sequential projection_mlp(const ProjectionHeadOptions& options,
                                      const MakeLayer& make_layer) {
   TORCH_CHECK_VALUE(options.in_dim() >= 1 && options.hidden_dim() >= 1 && options.out_dim() >= 1 &&
@@ -49,7 +49,7 @@ torch::nn::Sequential projection_mlp(const ProjectionHeadOptions& options,
   auto in = options.in_dim();
   for (std::int64_t i = 1; i < options.layers(); ++i) {
     mlp->push_back(small_normal(make_layer(in, options.hidden_dim())));
-    mlp->push_back(Norm(options.hidden_dim()));
+    mlp->push_back(BatchNorm(options.hidden_dim()));
     mlp->push_back(torch::nn::GELU());
     in = options.hidden_dim();
   }
@@ -57,32 +57,13 @@ torch::nn::Sequential projection_mlp(const ProjectionHeadOptions& options,
   return mlp;
 }
 
-/// Evaluation mode for the life of the object, if `active`.
-class EvaluationMode {
- public:
-  EvaluationMode(torch::nn::Module& module, bool active) : module_(module), active_(active) {
-    if (active_) module_.eval();
-  }
-  ~EvaluationMode() {
-    if (active_) module_.train();
-  }
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  torch::nn::Module& module_;
-  bool active_;
-};
-
 }  // namespace detail
 
-/// Perceptron on rows: (Linear, BatchNorm1d, GELU) x (layers - 1), Linear; as the published
+/// Perceptron on rows: (Linear, BatchNorm, GELU) x (layers - 1), Linear; as the published
 /// predictor.
 ///
-/// Shapes: [n,in_dim] -> [n,out_dim]; n may be 0. The parameters are `mlp.0`, `mlp.1`, `mlp.3`,
-/// .... Fewer than two rows have no variance: they are normalised by the running statistics, which
-/// stay as they are, also in training mode. So a step with one slot, or none, works and every
-/// parameter gets a gradient.
+/// Shapes: [n,in_dim] -> [n,out_dim]; n may be 0, or 1, see `BatchNorm`. The parameters are
+/// `mlp.0`, `mlp.1`, `mlp.3`, ....
 class ProjectionHeadImpl : public torch::nn::Cloneable<ProjectionHeadImpl> {
  public:
   explicit ProjectionHeadImpl(const ProjectionHeadOptions& options_) : options(options_) {
@@ -90,10 +71,10 @@ class ProjectionHeadImpl : public torch::nn::Cloneable<ProjectionHeadImpl> {
   }
 
   void reset() override {
-    mlp = register_module("mlp", detail::projection_mlp<torch::nn::BatchNorm1d>(
-                                     options, [](std::int64_t in, std::int64_t out) {
-                                       return torch::nn::Linear(in, out);
-                                     }));
+    mlp = register_module("mlp",
+                          detail::projection_mlp(options, [](std::int64_t in, std::int64_t out) {
+                            return torch::nn::Linear(in, out);
+                          }));
   }
 
   void pretty_print(std::ostream& out) const override {
@@ -101,17 +82,14 @@ class ProjectionHeadImpl : public torch::nn::Cloneable<ProjectionHeadImpl> {
         << " -> " << options.out_dim() << ", layers=" << options.layers() << ")";
   }
 
-  torch::Tensor forward(const torch::Tensor& rows) {
-    const detail::EvaluationMode no_statistics(*this, is_training() && rows.size(0) < 2);
-    return mlp->forward(rows);
-  }
+  torch::Tensor forward(const torch::Tensor& rows) { return mlp->forward(rows); }
 
   ProjectionHeadOptions options;
   torch::nn::Sequential mlp{nullptr};
 };
 TORCH_MODULE(ProjectionHead);
 
-/// The same perceptron on every position of a map, by 1x1 convolutions and BatchNorm2d; the
+/// The same perceptron on every position of a map, by 1x1 convolutions and BatchNorm; the
 /// published projector. Shapes: [B,in_dim,h,w] -> [B,out_dim,h,w].
 class ProjectionHead2dImpl : public torch::nn::Cloneable<ProjectionHead2dImpl> {
  public:
@@ -121,10 +99,9 @@ class ProjectionHead2dImpl : public torch::nn::Cloneable<ProjectionHead2dImpl> {
 
   void reset() override {
     mlp = register_module(
-        "mlp", detail::projection_mlp<torch::nn::BatchNorm2d>(
-                   options, [](std::int64_t in, std::int64_t out) {
-                     return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, /*kernel_size=*/1));
-                   }));
+        "mlp", detail::projection_mlp(options, [](std::int64_t in, std::int64_t out) {
+          return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, /*kernel_size=*/1));
+        }));
   }
 
   void pretty_print(std::ostream& out) const override {

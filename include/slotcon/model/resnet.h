@@ -1,10 +1,10 @@
 // Residual networks as encoders: the feature map of the last stage, no classifier.
 #pragma once
 
+#include <slotcon/model/batch_norm.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/functional/pooling.h>
 #include <torch/nn/init.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/pimpl.h>
@@ -53,7 +53,7 @@ inline torch::nn::Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t ke
 /// 1x1 convolution and batch norm where a block changes the size; an empty holder elsewhere.
 inline torch::nn::Sequential shortcut(std::int64_t in, std::int64_t out, std::int64_t stride) {
   if (stride == 1 && in == out) return nullptr;
-  return torch::nn::Sequential(conv(in, out, 1, stride), torch::nn::BatchNorm2d(out));
+  return torch::nn::Sequential(conv(in, out, 1, stride), BatchNorm(out));
 }
 
 }  // namespace detail
@@ -70,9 +70,9 @@ class BasicBlockImpl : public torch::nn::Cloneable<BasicBlockImpl> {
 
   void reset() override {
     conv1 = register_module("conv1", detail::conv(in_, width_, 3, stride_));
-    bn1 = register_module("bn1", torch::nn::BatchNorm2d(width_));
+    bn1 = register_module("bn1", BatchNorm(width_));
     conv2 = register_module("conv2", detail::conv(width_, width_, 3));
-    bn2 = register_module("bn2", torch::nn::BatchNorm2d(width_));
+    bn2 = register_module("bn2", BatchNorm(width_));
     downsample = detail::shortcut(in_, width_, stride_);
     if (downsample) register_module("downsample", downsample);
   }
@@ -83,10 +83,10 @@ class BasicBlockImpl : public torch::nn::Cloneable<BasicBlockImpl> {
     return (y += downsample ? downsample->forward(x) : x).relu_();
   }
 
-  torch::nn::BatchNorm2d last_norm() { return bn2; }
+  BatchNorm last_norm() { return bn2; }
 
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
-  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr};
+  BatchNorm bn1{nullptr}, bn2{nullptr};
   torch::nn::Sequential downsample{nullptr};
 
  private:
@@ -107,11 +107,11 @@ class BottleneckImpl : public torch::nn::Cloneable<BottleneckImpl> {
   void reset() override {
     const auto out = kExpansion * width_;
     conv1 = register_module("conv1", detail::conv(in_, width_, 1));
-    bn1 = register_module("bn1", torch::nn::BatchNorm2d(width_));
+    bn1 = register_module("bn1", BatchNorm(width_));
     conv2 = register_module("conv2", detail::conv(width_, width_, 3, stride_));
-    bn2 = register_module("bn2", torch::nn::BatchNorm2d(width_));
+    bn2 = register_module("bn2", BatchNorm(width_));
     conv3 = register_module("conv3", detail::conv(width_, out, 1));
-    bn3 = register_module("bn3", torch::nn::BatchNorm2d(out));
+    bn3 = register_module("bn3", BatchNorm(out));
     downsample = detail::shortcut(in_, out, stride_);
     if (downsample) register_module("downsample", downsample);
   }
@@ -123,10 +123,10 @@ class BottleneckImpl : public torch::nn::Cloneable<BottleneckImpl> {
     return (y += downsample ? downsample->forward(x) : x).relu_();
   }
 
-  torch::nn::BatchNorm2d last_norm() { return bn3; }
+  BatchNorm last_norm() { return bn3; }
 
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr};
-  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr}, bn3{nullptr};
+  BatchNorm bn1{nullptr}, bn2{nullptr}, bn3{nullptr};
   torch::nn::Sequential downsample{nullptr};
 
  private:
@@ -153,7 +153,7 @@ class ResNetImpl : public torch::nn::Cloneable<ResNetImpl> {
     if (options.neck_channels() > 0) {
       neck = register_module(
           "neck", torch::nn::Sequential(detail::conv(channels_, options.neck_channels(), 1),
-                                        torch::nn::BatchNorm2d(options.neck_channels())));
+                                        BatchNorm(options.neck_channels())));
       channels_ = options.neck_channels();
     }
     initialise_convolutions();
@@ -176,7 +176,7 @@ class ResNetImpl : public torch::nn::Cloneable<ResNetImpl> {
 
   ResNetOptions options;
   torch::nn::Conv2d conv1{nullptr};
-  torch::nn::BatchNorm2d bn1{nullptr};
+  BatchNorm bn1{nullptr};
   std::vector<torch::nn::Sequential> stages;  ///< `layer1`, `layer2`, ...
   torch::nn::Sequential neck{nullptr};
 
@@ -198,7 +198,7 @@ class ResNetImpl : public torch::nn::Cloneable<ResNetImpl> {
     const bool large = options.stem() == ResNetOptions::Stem::kLarge;
     conv1 = register_module("conv1", large ? detail::conv(3, channels_, 7, 2)
                                            : detail::conv(3, channels_, 3, options.stem_stride()));
-    bn1 = register_module("bn1", torch::nn::BatchNorm2d(channels_));
+    bn1 = register_module("bn1", BatchNorm(channels_));
   }
 
   void build_stages() {

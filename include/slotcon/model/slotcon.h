@@ -3,6 +3,7 @@
 
 #include <slotcon/core/two_views.h>
 #include <slotcon/loss/slotcon_loss.h>
+#include <slotcon/model/batch_norm.h>
 #include <slotcon/model/projection_head.h>
 #include <slotcon/model/teacher.h>
 #include <torch/nn/cloneable.h>
@@ -92,6 +93,14 @@ class SlotConImpl : public torch::nn::Cloneable<SlotConImpl<Encoder, Loss>> {
     slotcon::update_teacher(*encoder_k, *encoder_q, momentum);
     slotcon::update_teacher(*projector_k, *projector_q, momentum);
     loss->update_teacher(momentum);
+  }
+
+  /// Makes this process one of a group (null: of none): keys, centre and batch statistics are then
+  /// those of all processes. See `SlotConLossImpl` for what to do with the gradients and
+  /// `synchronise_batch_norm` for what the encoder's norms have to be.
+  void join(const CollectivesPtr& collectives) {
+    synchronise_batch_norm(*this, collectives);
+    loss->collectives = collectives;
   }
 
   /// Ends an optimiser step; see `SlotConLossImpl::commit`.
