@@ -22,63 +22,67 @@
 #include <vector>
 
 #include "support/allocator.h"
+#include "support/checkpoint_files.h"
 #include "support/errors.h"
 #include "support/evaluation.h"
 #include "support/interrupt.h"
-#include "support/optimizer.h"
 #include "support/pictures.h"
 #include "support/processes.h"
 #include "support/training_images.h"
 #include "support/training_log.h"
+#include "support/training_state.h"
 
 namespace examples {
 namespace {
 
 using std::filesystem::path;
 
-path last_checkpoint(const RunOptions& run) { return path(run.output_dir) / "current.ckpt"; }
 
 /// The checkpoint to go on from; none for a fresh run.
-std::string checkpoint_to_resume(const RunOptions& run) {
-  if (run.auto_resume && std::filesystem::exists(last_checkpoint(run))) return last_checkpoint(run);
+std::string checkpoint_to_resume(const RunOptions& run, const CheckpointFiles& files) {
+  if (run.auto_resume && std::filesystem::exists(files.current())) return files.current();
   return run.resume;
 }
 
-/// A run in progress: the model, its optimiser and the step it is at.
+/// A run in progress: the state of training, the data and the schedules that lead it, and its
+/// files.
 template <class Model>
 class Run {
  public:
   Run(Model model, const PretrainOptions& options, const Processes& processes,
       std::shared_ptr<slotcon::data::ImageSource> images)
-      : model_(std::move(model)),
-        options_(options),
+      : options_(options),
         processes_(processes),
-        optimizer_(make_optimizer(options.training, *model_)),
-        gradients_(model_->parameters(), processes.group()),
         image_count_(images->size()),
         loader_(std::move(images), loader_options(options, processes)),
-        schedule_(schedule_of(options, loader_.batches_per_epoch())) {
+        schedule_(schedule_of(options, loader_.batches_per_epoch())),
+        files_(options.run.output_dir, options.run.keep),
+        state_(std::move(model), options, processes.group(),
+               schedule_.warmup_epochs * schedule_.steps_per_epoch) {
     schedule_.check();
-    model_->join(processes.group());
-    const auto checkpoint = checkpoint_to_resume(options.run);
+    const auto checkpoint = checkpoint_to_resume(options.run, files_);
     if (!checkpoint.empty()) resume(checkpoint);
-    slotcon::broadcast_state(*model_, processes.group().get());
+    slotcon::broadcast_state(*state_.model, processes.group().get());
   }
 
   /// True when training ended; false when it was interrupted and saved.
   bool train() {
     announce();
-    TrainingLog log(processes_.is_first() ? options_.run.output_dir : "", step_, total_steps(),
-                    options_.training.epochs, options_.training.batch_size);
-    while (step_ < total_steps()) {
-      const auto epoch = step_ / loader_.batches_per_epoch();
-      if (!train_epoch(epoch, log)) return false;
-      const bool last = epoch + 1 == options_.training.epochs;
-      if (last || (epoch + 1) % options_.run.save_freq == 0) save();
+    saved_at_ = state_.seconds;
+    TrainingLog log(processes_.is_first() ? options_.run.output_dir : "",
+                    {state_.step, total_steps(), options_.training.epochs,
+                     options_.training.batch_size, state_.seconds});
+    try {
+      while (state_.step < total_steps()) {
+        if (!train_epoch(log)) return false;
+      }
+    } catch (const slotcon::TrainingDiverged& error) {
+      log.finish();
+      throw std::runtime_error(error.what() + last_checkpoint());
     }
     log.finish();
     std::printf("trained %lld steps in %s\n", static_cast<long long>(total_steps()),
-                duration(log.elapsed()).c_str());
+                duration(log.seconds()).c_str());
     return true;
   }
 
@@ -113,85 +117,112 @@ class Run {
         "%lld prototypes: a grouping loss of ln %lld = %.2f means that nothing is learned yet\n",
         static_cast<long long>(prototypes), static_cast<long long>(prototypes),
         std::log(static_cast<double>(prototypes)));
+    if (training.precision == "fp16") {
+      std::printf("float16 is slow on the CPU, a hundred times in the backward pass: take bf16\n");
+    }
   }
 
   std::int64_t total_steps() const {
     return loader_.batches_per_epoch() * options_.training.epochs;
   }
 
-  /// As published: of all images, those included that the last partial batch leaves out.
-  std::int64_t teacher_steps() const {
-    return image_count_ * options_.training.epochs / options_.training.batch_size;
+  /// With which the teacher follows before a step. As published, it ends with all images, those
+  /// included that the last partial batch leaves out.
+  double teacher_momentum(std::int64_t step) const {
+    const auto& training = options_.training;
+    const auto teacher_steps = image_count_ * training.epochs / training.batch_size;
+    return slotcon::teacher_momentum(step, teacher_steps, training.teacher_momentum);
   }
 
-  bool train_epoch(std::int64_t epoch, TrainingLog& log) {
-    loader_.begin_epoch(epoch, step_ % loader_.batches_per_epoch());
+  bool train_epoch(TrainingLog& log) {
+    const auto per_epoch = loader_.batches_per_epoch();
+    loader_.begin_epoch(state_.step / per_epoch, state_.step % per_epoch);
     while (auto views = loader_.next()) {
-      train_step(*views, epoch, log);
+      train_step(*views, log);
+      save_if_due(log);
       if (processes_.any(interrupted())) {
         log.finish();
-        save();
+        save(log);
         processes_.wait_for_all();  // one that ends is a reason to end the others
         std::printf("interrupted at step %lld; saved to %s, --auto-resume goes on from there\n",
-                    static_cast<long long>(step_), last_checkpoint(options_.run).c_str());
+                    static_cast<long long>(state_.step), files_.current().c_str());
         return false;
       }
     }
     return true;
   }
 
-  void train_step(const slotcon::TwoViews& views, std::int64_t epoch, TrainingLog& log) {
-    const auto rate = schedule_.at(step_);
-    const auto momentum =
-        slotcon::teacher_momentum(step_, teacher_steps(), options_.training.teacher_momentum);
-    set_learning_rate(*optimizer_, rate);
-    model_->update_teacher(momentum);
-    const auto output = model_->forward(views);
-    optimizer_->zero_grad();
-    gradients_.start();
-    output.loss.backward();
-    gradients_.finish();
-    optimizer_->step();
-    model_->commit();
-
-    const bool last = step_ + 1 == total_steps();
-    if (step_ % options_.run.print_freq == 0 || last) {
-      auto figures = read_figures(processes_.averaged(output));
-      figures.step = step_;
-      figures.epoch = epoch;
+  void train_step(const slotcon::TwoViews& views, TrainingLog& log) {
+    const auto step = state_.step++;
+    const auto rate = schedule_.at(step);
+    const auto momentum = teacher_momentum(step + 1);
+    const auto loss_scale = state_.training_step.loss_scale();
+    set_learning_rate(*state_.optimizer, rate);
+    const auto result = state_.training_step.run(views, momentum);
+    if (step % options_.run.print_freq == 0 || state_.step == total_steps()) {
+      auto figures = read_figures(processes_.averaged(result));
+      figures.step = step;
+      figures.epoch = step / loader_.batches_per_epoch();
       figures.learning_rate = rate;
       figures.teacher_momentum = momentum;
-      log.write(figures);
+      figures.loss_scale = loss_scale;
+      figures.skipped_steps = state_.training_step.state().skipped;
+      report(figures, log);
     }
-    ++step_;
   }
 
-  void save() const {
+  void report(const StepFigures& figures, TrainingLog& log) {
+    log.write(figures);
+    const auto collapses = state_.watch.observe(
+        figures.step, {figures.teacher_entropy, figures.dead_prototypes, figures.positions});
+    for (const auto collapse : collapses) log.warn(figures.step, collapse);
+  }
+
+  void save_if_due(const TrainingLog& log) {
+    const auto epoch = state_.step / loader_.batches_per_epoch();
+    const bool epoch_ends = state_.step % loader_.batches_per_epoch() == 0;
+    const bool last = epoch == options_.training.epochs;
+    const bool by_epoch = epoch_ends && (last || epoch % options_.run.save_freq == 0);
+    const auto seconds = 60 * options_.run.save_minutes;
+    if (by_epoch || (seconds > 0 && log.seconds() - saved_at_ >= seconds)) save(log);
+    if (by_epoch && processes_.is_first()) files_.number(epoch);
+  }
+
+  void save(const TrainingLog& log) {
     if (!processes_.is_first()) return;
-    slotcon::save_checkpoint(last_checkpoint(options_.run),
-                             {to_json(options_).dump(), step_, slotcon::module_state(*model_),
-                              slotcon::optimizer_state(*optimizer_)});
+    log.sync();
+    state_.seconds = saved_at_ = log.seconds();
+    files_.save(state_.checkpoint(settings()));
+  }
+
+  /// What must be the same for a run to go on: also the images that its folder holds.
+  nlohmann::json settings() const {
+    auto settings = to_json(options_);
+    settings["data"]["images"] = image_count_;
+    return settings;
   }
 
   void resume(const std::string& file) {
     const auto checkpoint = slotcon::load_checkpoint(file);
-    require_equal_settings(settings_of(checkpoint, file), to_json(options_), file);
-    slotcon::load_module_state(*model_, checkpoint.model);
-    slotcon::load_optimizer_state(*optimizer_, checkpoint.optimizer);
-    step_ = checkpoint.step;
+    require_equal_settings(settings_of(checkpoint, file), settings(), file);
+    state_.load(checkpoint);
     std::printf("going on from %s at step %lld of %lld\n", file.c_str(),
-                static_cast<long long>(step_), static_cast<long long>(total_steps()));
+                static_cast<long long>(state_.step), static_cast<long long>(total_steps()));
   }
 
-  Model model_;
+  std::string last_checkpoint() const {
+    if (!std::filesystem::exists(files_.current())) return "";
+    return "; the last checkpoint is '" + files_.current().string() + "'";
+  }
+
   const PretrainOptions& options_;
   const Processes& processes_;
-  std::unique_ptr<torch::optim::Optimizer> optimizer_;
-  slotcon::GradientAverage gradients_;
   std::int64_t image_count_;
   slotcon::data::TwoViewLoader loader_;
   slotcon::LearningRateSchedule schedule_;
-  std::int64_t step_ = 0;
+  CheckpointFiles files_;
+  TrainingState<Model> state_;
+  double saved_at_ = 0;  ///< seconds of training
 };
 
 /// The table of scores, where there are labels.

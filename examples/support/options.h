@@ -42,6 +42,9 @@ struct TrainingOptions {
   double weight_decay = 1e-5;
   double momentum = 0.9;
   double teacher_momentum = 0.99;
+  std::string precision = "fp32";
+  std::int64_t accumulate = 1;
+  double clip_norm = 0;
 };
 
 /// How the run is carried out; may change between a run and its continuation.
@@ -51,6 +54,8 @@ struct RunOptions {
   bool auto_resume = false;
   std::int64_t print_freq = 10;
   std::int64_t save_freq = 50;
+  double save_minutes = 10;
+  std::int64_t keep = 0;
   std::int64_t num_workers = 2;
   std::int64_t threads = 0;
   std::int64_t nproc = 1;
@@ -73,7 +78,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelOptions, arch, zero_init_residual, dim_h
                                    center_momentum, group_loss_weight, seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainingOptions, data, scenes, image_size, min_scale, blur_max,
                                    batch_size, epochs, optimizer, base_lr, warmup_epoch,
-                                   warmup_multiplier, weight_decay, momentum, teacher_momentum)
+                                   warmup_multiplier, weight_decay, momentum, teacher_momentum,
+                                   precision, accumulate, clip_norm)
 
 /// What a checkpoint keeps of the settings.
 inline nlohmann::json to_json(const PretrainOptions& options) {
@@ -135,6 +141,13 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& o) {
   app.add_option("--momentum", o.momentum, "of LARS and SGD")->check(CLI::Range(0.0, 1.0));
   app.add_option("--teacher-momentum", o.teacher_momentum, "at the first step; rises to 1")
       ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--precision", o.precision, "of the networks' products: fp32, bf16 or fp16")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
+  app.add_option("--accumulate", o.accumulate,
+                 "parts of a batch that are computed one after the other, to save memory")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--clip-norm", o.clip_norm, "largest norm of all gradients together; 0: any")
+      ->check(CLI::NonNegativeNumber);
 }
 
 inline void add_run_flags(CLI::App& app, RunOptions& o) {
@@ -147,6 +160,11 @@ inline void add_run_flags(CLI::App& app, RunOptions& o) {
       ->check(CLI::PositiveNumber);
   app.add_option("--save-freq", o.save_freq, "epochs between checkpoints")
       ->check(CLI::PositiveNumber);
+  app.add_option("--save-minutes", o.save_minutes,
+                 "minutes after which one is written within an epoch; 0: none")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--keep", o.keep, "last checkpoints of --save-freq to keep beside current.ckpt")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--num-workers", o.num_workers, "threads that load images")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", o.threads, "threads that compute; 0: all cores")

@@ -1,17 +1,21 @@
 // What a run says while it trains: a line for people and a JSON line for programs.
 #pragma once
 
-#include <slotcon/loss/slotcon_loss.h>
+#include <slotcon/train/collapse_watch.h>
+#include <slotcon/train/training_step.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
+#include <optional>
 #include <string>
+
+#include "support/json_lines.h"
+#include "support/peak_memory.h"
 
 namespace examples {
 
@@ -29,60 +33,84 @@ inline std::string duration(double seconds) {
   return text;
 }
 
-/// One step's figures, read off the device.
+/// One step's figures, read off the device. What is not finite or does not exist is NaN here and
+/// null in JSON.
 struct StepFigures {
   std::int64_t step, epoch;
-  double learning_rate, teacher_momentum;
+  double learning_rate;
+  double teacher_momentum;  ///< with which the teacher followed after the step
   double loss;
   double cross_entropy;  ///< mean of both directions; ln K when the student knows nothing
   double contrast;       ///< mean of both directions
-  double active_slots, teacher_entropy, prototype_perplexity, dead_prototypes, disjoint_share;
+  double gradient_norm;  ///< before clipping
+  double loss_scale;     ///< of the step; 1 but for fp16
+  std::int64_t skipped_steps;
+  double active_slots, teacher_entropy, entropy_gap, prototype_perplexity, dead_prototypes;
+  double center_norm, disjoint_share;
+  std::int64_t positions;  ///< that the diagnostics are over; not logged
 };
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StepFigures, step, epoch, learning_rate, teacher_momentum, loss,
-                                   cross_entropy, contrast, active_slots, teacher_entropy,
-                                   prototype_perplexity, dead_prototypes, disjoint_share)
+                                   cross_entropy, contrast, gradient_norm, loss_scale,
+                                   skipped_steps, active_slots, teacher_entropy, entropy_gap,
+                                   prototype_perplexity, dead_prototypes, center_norm,
+                                   disjoint_share)
 
-inline StepFigures read_figures(const slotcon::SlotConLossOutput& output) {
-  const auto& d = output.diagnostics;
+/// What a step's result says of it.
+inline StepFigures read_figures(const slotcon::TrainingStepResult& result) {
+  const auto read = [](const torch::Tensor& figure) {
+    return figure.defined() ? figure.item<double>() : std::numeric_limits<double>::quiet_NaN();
+  };
+  const auto d = result.diagnostics();
   StepFigures figures{};
-  figures.loss = output.loss.item<double>();
-  figures.cross_entropy = output.grouping.item<double>() / 2;
-  figures.contrast = output.contrast.item<double>() / 2;
-  figures.active_slots = d.active_slots().item<double>();
-  figures.teacher_entropy = d.teacher_entropy().item<double>();
-  figures.prototype_perplexity = d.prototype_perplexity().item<double>();
-  figures.dead_prototypes = d.dead_prototypes().item<double>();
-  figures.disjoint_share = d.disjoint_share().item<double>();
+  figures.loss = read(result.loss);
+  figures.cross_entropy = read(result.grouping) / 2;
+  figures.contrast = read(result.contrast) / 2;
+  figures.gradient_norm = result.gradient_norm;
+  figures.active_slots = read(d.active_slots());
+  figures.teacher_entropy = read(d.teacher_entropy());
+  figures.entropy_gap = read(d.entropy_gap());
+  figures.prototype_perplexity = read(d.prototype_perplexity());
+  figures.dead_prototypes = read(d.dead_prototypes());
+  figures.center_norm = read(d.center_norm());
+  figures.disjoint_share = read(d.disjoint_share());
+  figures.positions = d.positions();
   return figures;
 }
 
+/// Where a run stands when its log begins, and how far it goes.
+struct RunLength {
+  std::int64_t first_step, total_steps, epochs, batch_size;
+  double seconds;  ///< of training before the first step
+};
+
 class TrainingLog {
  public:
-  /// Writes `folder`/log.jsonl, or goes on with it after step 0; nothing if `folder` is empty.
-  /// `first_step` and `total_steps` say how far the run is and goes.
-  TrainingLog(const std::filesystem::path& folder, std::int64_t first_step,
-              std::int64_t total_steps, std::int64_t epochs, std::int64_t batch_size)
-      : first_step_(first_step),
-        total_steps_(total_steps),
-        epochs_(epochs),
-        batch_size_(batch_size),
-        terminal_(isatty(STDOUT_FILENO) == 1) {
-    if (folder.empty()) return;
-    file_.open(folder / "log.jsonl", first_step > 0 ? std::ios::app : std::ios::trunc);
-    if (!file_)
-      throw std::runtime_error("cannot write to '" + (folder / "log.jsonl").string() + "'");
+  /// Writes `folder`/log.jsonl, or goes on with it at the run's first step; nothing if `folder` is
+  /// empty.
+  TrainingLog(const std::filesystem::path& folder, const RunLength& run)
+      : run_(run), terminal_(isatty(STDOUT_FILENO) == 1) {
+    if (!folder.empty()) lines_.emplace(folder / "log.jsonl", run.first_step);
   }
 
   void write(const StepFigures& figures) {
-    if (!file_.is_open()) return;
-    const auto seconds = elapsed();
-    const auto rate = static_cast<double>(figures.step + 1 - first_step_) / seconds;
+    if (!lines_) return;
+    const auto rate = static_cast<double>(figures.step + 1 - run_.first_step) / elapsed();
     nlohmann::json line = figures;
-    line["seconds"] = seconds;
-    line["images_per_second"] = rate * static_cast<double>(batch_size_);
-    file_ << line.dump() << '\n' << std::flush;
+    line["seconds"] = seconds();
+    line["images_per_second"] = rate * static_cast<double>(run_.batch_size);
+    line["peak_memory_mb"] = peak_memory_mb();
+    lines_->write(line);
     show(figures, rate);
+  }
+
+  /// Tells of a collapse on standard error and in the log.
+  void warn(std::int64_t step, slotcon::Collapse collapse) {
+    if (!lines_) return;
+    finish();
+    std::fprintf(stderr, "warning: %s collapse by step %lld: %s\n", name_of(collapse),
+                 static_cast<long long>(step), advice_on(collapse));
+    lines_->write({{"step", step}, {"warning", name_of(collapse)}, {"advice", advice_on(collapse)}});
   }
 
   /// Ends the progress line of a terminal.
@@ -90,36 +118,47 @@ class TrainingLog {
     if (terminal_) std::printf("\n");
   }
 
+  /// The log is on the disk when the call returns.
+  void sync() const {
+    if (lines_) lines_->sync();
+  }
+
+  /// Seconds of training, those before the first step included.
+  double seconds() const { return run_.seconds + elapsed(); }
+
+ private:
   double elapsed() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
 
- private:
   void show(const StepFigures& f, double rate) {
     const auto now = elapsed();
-    const bool last = f.step + 1 == total_steps_;
+    const bool last = f.step + 1 == run_.total_steps;
     if (!terminal_ && !last && now < next_line_) return;
     next_line_ = now + kSecondsBetweenLines;
-    const auto left = static_cast<double>(total_steps_ - f.step - 1) / rate;
+    const auto left = static_cast<double>(run_.total_steps - f.step - 1) / rate;
     std::printf(
         "%sepoch %lld/%lld  step %lld/%lld  %.0f img/s  left %s  loss %.3f (grouping %.3f contrast "
-        "%.3f)"
-        "  slots %.1f%s",
+        "%.3f)  slots %.1f%s%s",
         terminal_ ? "\r\033[K" : "", static_cast<long long>(f.epoch + 1),
-        static_cast<long long>(epochs_), static_cast<long long>(f.step + 1),
-        static_cast<long long>(total_steps_), rate * static_cast<double>(batch_size_),
+        static_cast<long long>(run_.epochs), static_cast<long long>(f.step + 1),
+        static_cast<long long>(run_.total_steps), rate * static_cast<double>(run_.batch_size),
         duration(left).c_str(), f.loss, f.cross_entropy, f.contrast, f.active_slots,
-        terminal_ ? "" : "\n");
+        skipped(f).c_str(), terminal_ ? "" : "\n");
     std::fflush(stdout);
+  }
+
+  static std::string skipped(const StepFigures& f) {
+    return f.skipped_steps == 0 ? "" : "  skipped " + std::to_string(f.skipped_steps);
   }
 
   static constexpr double kSecondsBetweenLines = 10;
 
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   double next_line_ = 0;
-  std::int64_t first_step_, total_steps_, epochs_, batch_size_;
+  RunLength run_;
   bool terminal_;
-  std::ofstream file_;
+  std::optional<JsonLines> lines_;
 };
 
 }  // namespace examples

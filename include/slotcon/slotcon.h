@@ -5,6 +5,7 @@
 // image_folder.h and labelled_images.h, and slotcon/train/distributed.h (slotcon::distributed).
 #pragma once
 
+#include <slotcon/core/autocast.h>
 #include <slotcon/core/backend.h>
 #include <slotcon/core/collectives.h>
 #include <slotcon/core/two_views.h>
@@ -31,9 +32,12 @@
 #include <slotcon/model/teacher.h>
 #include <slotcon/train/broadcast.h>
 #include <slotcon/train/checkpoint.h>
+#include <slotcon/train/collapse_watch.h>
 #include <slotcon/train/gradient_average.h>
 #include <slotcon/train/lars.h>
+#include <slotcon/train/random_state.h>
 #include <slotcon/train/schedule.h>
+#include <slotcon/train/training_step.h>
 #include <slotcon/version.h>
 #include <slotcon/view/contact_sheet.h>
 #include <slotcon/view/heat_map.h>

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <slotcon/core/autocast.h>
 #include <slotcon/core/backend.h>
 #include <slotcon/core/moving_average.h>
 #include <slotcon/core/precision.h>
@@ -100,6 +101,48 @@ TEST(Precision, AutocastIsOffWithinTheScopeOnly) {
     EXPECT_EQ(at::matmul(a, a).scalar_type(), torch::kFloat);
   }
   EXPECT_EQ(at::matmul(a, a).scalar_type(), torch::kBFloat16);
+}
+
+TEST(Autocast, LowersProductsWithinTheScopeAndPutsBackWhatWasThere) {
+  const auto a = noise({3, 3}, 1).to(torch::kFloat);
+  const auto product_type = [&a] { return at::matmul(a, a).scalar_type(); };
+  at::autocast::set_autocast_dtype(at::kCPU, at::kHalf);
+  {
+    const slotcon::Autocast outer(at::kCPU, at::kBFloat16);
+    EXPECT_EQ(product_type(), torch::kBFloat16);
+    {
+      const slotcon::Autocast inner(at::kCPU, at::kHalf);
+      EXPECT_EQ(product_type(), torch::kHalf);
+      const slotcon::Autocast of_another_device(at::kCUDA, at::kBFloat16);
+      EXPECT_EQ(product_type(), torch::kHalf);
+      const slotcon::Autocast no_change(at::kCPU, at::kFloat);
+      EXPECT_EQ(product_type(), torch::kHalf);
+    }
+    EXPECT_EQ(product_type(), torch::kBFloat16);
+  }
+  EXPECT_EQ(product_type(), torch::kFloat);
+  EXPECT_EQ(at::autocast::get_autocast_dtype(at::kCPU), at::kHalf);
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);  // LibTorch's default
+}
+
+TEST(Autocast, ForgetsTheWeightsOfTheStepBefore) {
+  auto weight =
+      torch::ones({2, 2}).requires_grad_();  // LibTorch keeps its bfloat16 copy in a scope
+  const auto result = [&weight] {
+    const slotcon::Autocast scope(at::kCPU, at::kBFloat16);
+    return at::matmul(torch::ones({1, 2}), weight)[0][0].item<float>();
+  };
+  EXPECT_EQ(result(), 2);
+  {
+    const at::NoGradGuard no_grad;
+    weight.fill_(3);
+  }
+  EXPECT_EQ(result(), 6);
+}
+
+TEST(Autocast, RefusesOtherTypes) {
+  EXPECT_EQ(error_text<c10::TypeError>([] { slotcon::Autocast(at::kCPU, at::kDouble); }),
+            "Autocast: expected Float, BFloat16 or Half, got Double");
 }
 
 TEST(MovingAverage, MovesEachTensorInPlace) {

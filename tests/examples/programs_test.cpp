@@ -1,15 +1,14 @@
 // The example programs from end to end, on sets that train in seconds.
+#include "tests/examples/programs.h"
+
 #include <gtest/gtest.h>
 #include <slotcon/data/image_file.h>
-#include <slotcon/data/scenes.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
 #include "tests/support/run_program.h"
 
@@ -18,64 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using slotcon::testing::ProgramResult;
 using slotcon::testing::run_program;
-
-std::string program(const std::string& name) { return std::string(SLOTCON_BIN_DIR) + "/" + name; }
-
-/// Flags of a run of four steps an epoch that takes a second or two.
-const std::string kSmall =
-    " --arch tiny --dim-hidden 16 --dim-out 8 --num-prototypes 4 --image-size 32 --batch-size 4"
-    " --optimizer adamw --base-lr 0.1 --warmup-epoch 1 --print-freq 1 --threads 1 --num-workers 1 "
-    "--scenes 16";
-
-class Programs : public ::testing::Test {
- protected:
-  void SetUp() override { fs::create_directories(folder); }
-  void TearDown() override { fs::remove_all(folder); }
-
-  std::string path(const std::string& name) const { return (folder / name).string(); }
-
-  std::string pretrain_command(const std::string& output_dir) const {
-    return program("pretrain") + kSmall + " --output-dir " + path(output_dir);
-  }
-
-  /// A run on scenes that is scored on three small ones: the hundred of a real run take their time.
-  ProgramResult pretrain(const std::string& output_dir, const std::string& flags) const {
-    write_scenes(3);
-    return run_program(pretrain_command(output_dir) + " --eval-images " + path("images") +
-                       " --eval-labels " + path("labels") + " --eval-classes 9" + flags);
-  }
-
-  /// Does `action` to the run `command` as soon as its log has a few lines; ends as the run does.
-  std::string when_lines_are_logged(const std::string& output_dir, int count,
-                                    const std::string& command, const std::string& action) const {
-    const auto lines = "$(cat " + path(output_dir + "/log.jsonl") + " 2>/dev/null | wc -l)";
-    return "{ " + command + " & pid=$!; until [ " + lines + " -ge " + std::to_string(count) +
-           " ]; do sleep 0.01; done; " + action + "; wait $pid; }";
-  }
-
-  /// The figures of a run, a line a step.
-  std::vector<nlohmann::json> log(const std::string& output_dir) const {
-    std::ifstream file(folder / output_dir / "log.jsonl");
-    std::vector<nlohmann::json> lines;
-    for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
-    return lines;
-  }
-
-  /// Scenes 0 .. count - 1 as image and label files.
-  void write_scenes(int count) const {
-    fs::create_directories(folder / "images");
-    fs::create_directories(folder / "labels");
-    for (int i = 0; i < count; ++i) {
-      const auto scene = slotcon::data::make_scene(7, static_cast<std::uint64_t>(i), 48);
-      const auto name = std::to_string(i) + ".png";
-      slotcon::data::write_png(path("images/" + name), scene.image);
-      slotcon::data::write_png(path("labels/" + name), scene.labels);
-    }
-  }
-
-  const fs::path folder =
-      fs::temp_directory_path() / ("slotcon_programs_" + std::to_string(getpid()));
-};
 
 TEST_F(Programs, PretrainLogsEveryStepScoresAndDraws) {
   const auto result = run_program(pretrain_command("run") + " --epochs 2");
@@ -108,8 +49,7 @@ TEST_F(Programs, PretrainIsTheSameForAnyNumberOfWorkers) {
 
 TEST_F(Programs, InterruptedRunGoesOnExactly) {
   ASSERT_EQ(pretrain("whole", " --epochs 40").status, 0);
-  const auto command = pretrain_command("parts") + " --epochs 40 --eval-images " + path("images") +
-                       " --eval-labels " + path("labels") + " --eval-classes 9";
+  const auto command = scored_pretrain_command("parts") + " --epochs 40";
   const auto stopped = run_program(when_lines_are_logged("parts", 7, command, "kill -INT $pid"));
   ASSERT_EQ(stopped.status, 130) << stopped.output;
   EXPECT_NE(stopped.output.find("saved to " + path("parts/current.ckpt")), std::string::npos)

@@ -2,9 +2,9 @@
 // under.
 #pragma once
 
-#include <ATen/autocast_mode.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
+#include <slotcon/core/autocast.h>
 #include <torch/types.h>
 
 namespace slotcon::testing {
@@ -62,18 +62,9 @@ inline ::testing::AssertionResult close(const torch::Tensor& actual,
 }
 
 /// bfloat16 autocast on CPU for the life of the object.
-class Autocast {
+class Autocast : public slotcon::Autocast {
  public:
-  Autocast() {
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-  }
-  ~Autocast() {
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-    at::autocast::clear_cache();
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
+  Autocast() : slotcon::Autocast(at::kCPU, at::kBFloat16) {}
 };
 
 }  // namespace slotcon::testing

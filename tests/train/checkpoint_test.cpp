@@ -1,13 +1,17 @@
 #include <gtest/gtest.h>
 #include <slotcon/train/checkpoint.h>
+#include <slotcon/train/durable_file.h>
+#include <slotcon/train/random_state.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/optim/adamw.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "tests/support/error_text.h"
@@ -72,6 +76,32 @@ TEST_F(CheckpointTest, TrainingGoesOnExactlyWhereItWasSaved) {
   EXPECT_TRUE(equal_states(*net, *other));
 }
 
+TEST_F(CheckpointTest, RandomLayersDrawOnAsIfNothingHadHappened) {
+  torch::manual_seed(3);
+  torch::nn::Dropout layer(0.5);
+  const auto ones = torch::ones({64});
+  layer->forward(ones);
+  const auto file = folder / "run.ckpt";
+  slotcon::save_checkpoint(
+      file,
+      {"", 1, {}, torch::empty({0}, torch::kByte), slotcon::random_state(), "{\"skipped\": 2}"});
+  const auto first = layer->forward(ones), second = layer->forward(ones);
+  ASSERT_FALSE(torch::equal(first, second));
+
+  torch::manual_seed(4);
+  layer->forward(ones);
+  const auto checkpoint = slotcon::load_checkpoint(file);
+  EXPECT_EQ(checkpoint.progress, "{\"skipped\": 2}");
+  slotcon::load_random_state(checkpoint.random);
+  EXPECT_TRUE(torch::equal(layer->forward(ones), first));
+  EXPECT_TRUE(torch::equal(layer->forward(ones), second));
+}
+
+TEST(RandomState, SaysWhatIsMissing) {
+  EXPECT_EQ(error_text<c10::ValueError>([] { slotcon::load_random_state({}); }),
+            "load_random_state: there is no state for cpu");
+}
+
 TEST_F(CheckpointTest, LeavesNoUnfinishedFileAndReplacesTheOldOne) {
   const auto net = network(2);
   const auto file = folder / "run.ckpt";
@@ -99,7 +129,45 @@ TEST_F(CheckpointTest, NamesTheFileThatItCannotReadOrWrite) {
   EXPECT_EQ(error_text<std::runtime_error>([&] {
               slotcon::save_checkpoint(nowhere, {"", 0, {}, torch::empty({0}, torch::kByte)});
             }),
-            "save_checkpoint: cannot write '" + nowhere + "'");
+            "save_checkpoint: cannot write '" + nowhere + "': No such file or directory");
+}
+
+TEST_F(CheckpointTest, SaysWhenItIsOfAnotherVersion) {
+  c10::impl::GenericDict old(c10::StringType::get(), c10::AnyType::get());
+  old.insert("format", "slotcon checkpoint 1");
+  const auto bytes = torch::jit::pickle_save(old);
+  const auto file = (folder / "old.ckpt").string();
+  std::ofstream(file, std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  EXPECT_EQ(
+      error_text<std::runtime_error>([&] { slotcon::load_checkpoint(file); }),
+      "load_checkpoint: '" + file + "' is a 'slotcon checkpoint 1', not a 'slotcon checkpoint 2'");
+}
+
+TEST_F(CheckpointTest, FailedWriteKeepsTheOldFileAndLeavesNothingElse) {
+  const auto net = network(2);
+  const auto file = folder / "run.ckpt";
+  const Checkpoint checkpoint{"", 7, slotcon::module_state(*net), torch::empty({0}, torch::kByte)};
+  slotcon::save_checkpoint(file, checkpoint);
+  fs::create_directories(folder / "run.ckpt.part" / "taken");  // where the new one would be written
+  EXPECT_EQ(error_text<std::runtime_error>([&] { slotcon::save_checkpoint(file, checkpoint); }),
+            "save_checkpoint: cannot write '" + file.string() + "': Is a directory");
+  EXPECT_EQ(slotcon::load_checkpoint(file).step, 7);
+
+  fs::create_directories(folder / "folder.ckpt" / "taken");  // what it would replace
+  EXPECT_EQ(
+      error_text<std::runtime_error>(
+          [&] { slotcon::save_checkpoint(folder / "folder.ckpt", checkpoint); }),
+      "save_checkpoint: cannot write '" + (folder / "folder.ckpt").string() + "': Is a directory");
+  EXPECT_FALSE(fs::exists(folder / "folder.ckpt.part"));
+}
+
+TEST_F(CheckpointTest, LeftoversOfAKilledWriteAreWrittenOver) {
+  std::ofstream(folder / "run.ckpt.part") << std::string(100, 'x');
+  slotcon::write_durably(folder / "run.ckpt", "new");
+  std::ifstream in(folder / "run.ckpt");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "new");
+  EXPECT_FALSE(fs::exists(folder / "run.ckpt.part"));
 }
 
 TEST_F(CheckpointTest, NoticesATruncatedFile) {

@@ -5,6 +5,8 @@
 #include <torch/types.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 
 namespace slotcon {
 
@@ -23,5 +25,16 @@ struct TwoViews {
   std::array<torch::Tensor, 2> images;   ///< [B,3,S,S] float32, normalised
   std::array<ViewGeometry, 2> geometry;  ///< one entry a view
 };
+
+/// Images `begin` ... `end` - 1 of a batch; the tensors share the batch's memory.
+inline TwoViews slice(const TwoViews& views, std::int64_t begin, std::int64_t end) {
+  TwoViews part;
+  for (std::size_t v = 0; v < 2; ++v) {
+    part.images[v] = views.images[v].slice(0, begin, end);
+    part.geometry[v] = {views.geometry[v].boxes.slice(0, begin, end),
+                        views.geometry[v].flipped.slice(0, begin, end)};
+  }
+  return part;
+}
 
 }  // namespace slotcon

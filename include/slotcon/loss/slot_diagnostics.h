@@ -7,7 +7,10 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace slotcon {
 
@@ -26,6 +29,29 @@ class SlotDiagnostics {
 
   SlotDiagnostics() = default;
   explicit SlotDiagnostics(Observed observed) : observed_(std::move(observed)) {}
+
+  /// The figures of several batches as of one, for an optimiser step that was taken in parts with
+  /// one centre. `parts` has at least one.
+  static SlotDiagnostics joined(const std::vector<SlotDiagnostics>& parts) {
+    if (parts.size() == 1) return parts.front();
+    auto all = parts.front().observed_;
+    for (std::size_t v = 0; v < 2; ++v) {
+      std::vector<torch::Tensor> scores, boxes;
+      for (const auto& part : parts) {
+        scores.push_back(part.observed_.scores[v]);
+        boxes.push_back(part.observed_.boxes[v]);
+      }
+      all.scores[v] = at::cat(scores);
+      all.boxes[v] = at::cat(boxes);
+    }
+    return SlotDiagnostics(std::move(all));
+  }
+
+  /// Number of positions that the figures are over, those of both views.
+  std::int64_t positions() const {
+    const auto prototypes = observed_.scores[0].size(1);
+    return (observed_.scores[0].numel() + observed_.scores[1].numel()) / prototypes;
+  }
 
   /// Mean number of slots that win at least one position of an image. Near 1: one slot takes
   /// everything.

@@ -106,6 +106,9 @@ class SlotConImpl : public torch::nn::Cloneable<SlotConImpl<Encoder, Loss>> {
   /// Ends an optimiser step; see `SlotConLossImpl::commit`.
   void commit() { loss->commit(); }
 
+  /// Ends a step that is not to count; see `SlotConLossImpl::discard`.
+  void discard() { loss->discard(); }
+
   /// The teacher's backbone features [B,C,h,w] of images [B,3,H,W]; without gradient.
   torch::Tensor teacher_backbone(const torch::Tensor& images) {
     const at::NoGradGuard no_grad;

@@ -1,6 +1,7 @@
 // A training run in one file, from which it goes on exactly.
 #pragma once
 
+#include <slotcon/train/durable_file.h>
 #include <slotcon/train/module_state.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/optim/optimizer.h>
@@ -12,18 +13,22 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <stdexcept>
 #include <string>
-#include <utility>
+#include <system_error>
 #include <vector>
 
 namespace slotcon {
 
-/// What a run needs to go on. The order of the data follows from the options and the step.
+/// What a run needs to go on to the same bits. Its place in the schedules and in the order of the
+/// data follows from the options and the step; the centre is one of the model's buffers.
 struct Checkpoint {
   std::string options;  ///< how the run was set up, as the trainer writes it (JSON in the examples)
-  std::int64_t step = 0;    ///< optimiser steps done
-  NamedTensors model;       ///< see `module_state`
-  torch::Tensor optimizer;  ///< see `optimizer_state`
+  std::int64_t step = 0;         ///< optimiser steps done, those that were skipped included
+  NamedTensors model = {};       ///< see `module_state`
+  torch::Tensor optimizer = {};  ///< see `optimizer_state`
+  NamedTensors random = {};      ///< see `random_state`
+  std::string progress = {};  ///< what else the trainer carries from step to step, as it writes it
 };
 
 /// An optimiser's state as bytes [n] uint8.
@@ -49,55 +54,66 @@ inline void load_optimizer_state(torch::optim::Optimizer& optimizer, const torch
 
 namespace detail {
 
-constexpr auto kCheckpointFormat = "slotcon checkpoint 1";
+constexpr auto kCheckpointFormat = "slotcon checkpoint 2";
+
+inline torch::IValue to_ivalue(const NamedTensors& tensors) {
+  c10::Dict<std::string, torch::Tensor> dict;
+  for (const auto& [name, tensor] : tensors) dict.insert(name, tensor);
+  return dict;
+}
+
+inline NamedTensors to_named_tensors(const torch::IValue& value) {
+  NamedTensors tensors;
+  for (const auto& entry : value.toGenericDict()) {
+    tensors[entry.key().toStringRef()] = entry.value().toTensor();
+  }
+  return tensors;
+}
 
 inline torch::IValue to_ivalue(const Checkpoint& checkpoint) {
-  c10::Dict<std::string, torch::Tensor> model;
-  for (const auto& [name, tensor] : checkpoint.model) model.insert(name, tensor);
   c10::impl::GenericDict file(c10::StringType::get(), c10::AnyType::get());
   file.insert("format", kCheckpointFormat);
   file.insert("options", checkpoint.options);
   file.insert("step", checkpoint.step);
-  file.insert("model", model);
+  file.insert("model", to_ivalue(checkpoint.model));
   file.insert("optimizer", checkpoint.optimizer);
+  file.insert("random", to_ivalue(checkpoint.random));
+  file.insert("progress", checkpoint.progress);
   return file;
 }
 
-inline Checkpoint from_ivalue(const torch::IValue& value) {
+inline Checkpoint to_checkpoint(const torch::IValue& value) {
   const auto file = value.toGenericDict();
-  TORCH_CHECK(file.at("format").toStringRef() == kCheckpointFormat, "unknown format");
+  const auto& format = file.at("format").toStringRef();
+  TORCH_CHECK_VALUE(format == kCheckpointFormat, "is a '", format, "', not a '", kCheckpointFormat,
+                    "'");
   Checkpoint checkpoint;
   checkpoint.options = file.at("options").toStringRef();
   checkpoint.step = file.at("step").toInt();
-  for (const auto& entry : file.at("model").toGenericDict()) {
-    checkpoint.model[entry.key().toStringRef()] = entry.value().toTensor();
-  }
+  checkpoint.model = to_named_tensors(file.at("model"));
   checkpoint.optimizer = file.at("optimizer").toTensor();
+  checkpoint.random = to_named_tensors(file.at("random"));
+  checkpoint.progress = file.at("progress").toStringRef();
   return checkpoint;
 }
 
 }  // namespace detail
 
-/// Writes a checkpoint; the file appears whole or not at all, and an older one stays until then.
-/// Throws std::runtime_error, naming the file, when it cannot be written.
+/// Writes a checkpoint as `write_durably` does: whole or not at all, whatever happens meanwhile.
+/// Throws std::runtime_error, naming the file and the reason, when it cannot be written.
 inline void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint) {
   const auto bytes = torch::jit::pickle_save(detail::to_ivalue(checkpoint));
-  auto unfinished = file;
-  unfinished += ".part";
-  std::ofstream out(unfinished, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(unfinished, file, error);
-  if (!out || error) {
-    throw std::runtime_error("save_checkpoint: cannot write '" + file.string() + "'" +
-                             (error ? ": " + error.message() : ""));
+  try {
+    write_durably(file, {bytes.data(), bytes.size()});
+  } catch (const std::system_error& error) {
+    throw std::runtime_error("save_checkpoint: cannot write '" + file.string() +
+                             "': " + error.code().message());
   }
 }
 
 /// Reads what `save_checkpoint` wrote.
-/// Throws std::runtime_error, naming the file, when there is none or it is something else or
-/// damaged.
+/// Throws std::runtime_error, naming the file, when there is none or it is damaged, something else
+/// or of another version.
 inline Checkpoint load_checkpoint(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file)) {
@@ -105,7 +121,10 @@ inline Checkpoint load_checkpoint(const std::filesystem::path& file) {
   }
   const std::vector<char> bytes(std::istreambuf_iterator<char>(in), {});
   try {
-    return detail::from_ivalue(torch::jit::pickle_load(bytes));
+    return detail::to_checkpoint(torch::jit::pickle_load(bytes));
+  } catch (const c10::ValueError& other_version) {
+    throw std::runtime_error("load_checkpoint: '" + file.string() + "' " +
+                             other_version.what_without_backtrace());
   } catch (const std::exception&) {
     throw std::runtime_error("load_checkpoint: '" + file.string() +
                              "' is damaged or not a slotcon checkpoint");

@@ -66,6 +66,7 @@ class GradientAverage {
   /// From now on gradients leave as they come. Throws c10::Error before the finish() of the last
   /// start().
   void start() {
+    if (collectives_ == nullptr) return;
     TORCH_CHECK(!started_, "GradientAverage: expected finish() before the next start()");
     const torch::NoGradGuard no_grad;
     for (auto& bucket : buckets_) {
@@ -80,6 +81,7 @@ class GradientAverage {
   /// Sends what has not left yet, waits for all of it and gives each parameter its mean.
   /// Throws c10::Error without a start().
   void finish() {
+    if (collectives_ == nullptr) return;
     TORCH_CHECK(started_, "GradientAverage: expected start() before finish()");
     const torch::NoGradGuard no_grad;
     for (auto& bucket : buckets_) {
