@@ -38,7 +38,9 @@ Plan cpu_plan() {
   }
   plan.contrast = {{{64, 256, 4096, 16384, 256}, Precision::kFloat32},
                    {kTypicalContrast, Precision::kFloat32}};
-  plan.pretraining = {{16, 64, 16, 64, 256}};  // examples/recipes/demo.toml
+  plan.pretraining = {{"tiny", 16, 64, 16, 64, 256},  // examples/recipes/demo.toml
+                      {"resnet18", 8, 224, 256, 256, 4096},
+                      {"resnet50", 8, 224, 256, 256, 4096}};
   return plan;
 }
 

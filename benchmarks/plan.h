@@ -43,12 +43,13 @@ struct ContrastRows {
   Precision precision;
 };
 
-/// A step of `pretrain` on the small network.
+/// A step of `pretrain`.
 struct StepSize {
+  std::string network;  ///< "tiny", "resnet18" or "resnet50"
   std::int64_t images, pixels, prototypes, dim, hidden_dim;
 
   std::string name() const {
-    return "B:" + std::to_string(images) + "/pixels:" + std::to_string(pixels) +
+    return network + "/B:" + std::to_string(images) + "/pixels:" + std::to_string(pixels) +
            "/K:" + std::to_string(prototypes) + "/D:" + std::to_string(dim);
   }
 };

@@ -11,6 +11,7 @@
 
 #include "tests/cuda/slot_info_nce_cases.h"
 #include "tests/cuda_emulation/emulated.h"
+#include "tests/cuda_emulation/old_gpu.h"
 #include "tests/cuda_emulation/schedules.h"
 #include "tests/support/error_text.h"
 

@@ -6,19 +6,9 @@
 #include "block.h"
 #include "memory.h"
 #include "numbers.h"
+#include "old_gpu.h"
 
 namespace slotcon::emulation {
-
-/// Whether the emulated GPU has them: before sm_80 it does not.
-inline bool tensor_cores = true;
-
-/// A GPU without them for as long as this lives.
-struct WithoutTensorCores {
-  WithoutTensorCores() { tensor_cores = false; }
-  ~WithoutTensorCores() { tensor_cores = true; }
-  WithoutTensorCores(const WithoutTensorCores&) = delete;
-  WithoutTensorCores& operator=(const WithoutTensorCores&) = delete;
-};
 
 namespace detail {
 

@@ -3,6 +3,7 @@
 #include <slotcon/model/resnet.h>
 #include <slotcon/model/slotcon.h>
 #include <slotcon/train/lars.h>
+#include <slotcon/train/training_step.h>
 #include <torch/nn/modules/batchnorm.h>
 
 #include <algorithm>
@@ -364,5 +365,29 @@ TEST(Rank, JoinedBatchOfTwentySteps) {
   if (group()->rank() + 1 == group()->size()) {
     EXPECT_GT(several.steps_without_contrast, 0);
     EXPECT_LT(several.steps_without_contrast, kSteps);
+  }
+}
+
+TEST(Rank, JoinedBatchOfTrainingStepsThatClip) {
+  const auto train_with = [](const Split* split) {
+    auto model = small_model();
+    model->join(split == nullptr ? nullptr : group());
+    slotcon::Lars optimizer(model->parameters(), slotcon::LarsOptions(0.5).weight_decay(1e-3));
+    slotcon::TrainingStep step(model, optimizer, slotcon::TrainingStepOptions().clip_norm(0.1));
+    for (int i = 0; i < 3; ++i) {
+      auto views = random_views(100 * static_cast<std::uint64_t>(i));
+      if (split != nullptr) views = {own(*split, views.images), own(*split, views.geometry)};
+      const auto result = step.run(views, 0.9);
+      EXPECT_FALSE(result.skipped);
+      EXPECT_GT(result.gradient_norm, 0.1);
+    }
+    return model;
+  };
+  const auto even = splits(kImages)[0];
+  const auto one = train_with(nullptr), several = train_with(&even);
+  const auto parameters = one->named_parameters();
+  for (const auto& parameter : several->named_parameters()) {
+    EXPECT_TRUE(within(parameter.value(), parameters[parameter.key()], kGrownRounding))
+        << parameter.key();
   }
 }

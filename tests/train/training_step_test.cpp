@@ -358,7 +358,7 @@ TEST(TrainingStep, IsSkippedOnEveryProcessOfAGroup) {
       if (rank == 1) overflow.emplace(model);
       const auto bad = step.run(views, kMomentum);
       EXPECT_TRUE(bad.skipped) << "rank " << rank;
-      EXPECT_EQ(std::isfinite(bad.gradient_norm), rank == 0);
+      EXPECT_FALSE(std::isfinite(bad.gradient_norm)) << "rank " << rank;  // that of all
     }
     expect_equal(state_of(model), state_of(fresh));
     EXPECT_FALSE(step.run(views, kMomentum).skipped) << "rank " << rank;

@@ -1,15 +1,10 @@
 // All of training as several processes. For programs that link slotcon::distributed.
 //
-//     const auto group = slotcon::join_processes();       // null: one process, and all below is
-//     void model->join(group);                                 // keys, centre and batch statistics
-//     of all slotcon::broadcast_state(*model, group.get());      // one start for all
-//     slotcon::GradientAverage average(model->parameters(), group);
-//     ...
-//     average.start();
-//     output.loss.backward();
-//     average.finish();
-//     optimizer.step();
-//     model->commit();
+//     const auto group = slotcon::join_processes();         // null: one process
+//     model->join(group);                                   // keys, centre, batch statistics of all
+//     slotcon::broadcast_state(*model, group.get());        // one start for all
+//     slotcon::TrainingStep step(model, optimizer);         // averages gradients over the group
+//     for (...) step.run(views, teacher_momentum);
 //
 // torchrun starts the processes, or `run_local_processes`.
 #pragma once
