@@ -34,6 +34,16 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(slotcon_warnings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>")
 endif()
 
+# What tests of memory are compiled with, where the compiler has it.
+set(SLOTCON_SANITIZERS -fsanitize=address,undefined -fno-sanitize-recover=all)
+include(CheckCXXSourceCompiles)
+list(JOIN SLOTCON_SANITIZERS " " CMAKE_REQUIRED_FLAGS)
+check_cxx_source_compiles("int main() {}" SLOTCON_HAS_SANITIZERS)
+unset(CMAKE_REQUIRED_FLAGS)
+if(NOT SLOTCON_HAS_SANITIZERS)
+  set(SLOTCON_SANITIZERS "")
+endif()
+
 if(PROJECT_IS_TOP_LEVEL)
   # In so many words in compile_commands.json, as tools other than the compiler have other defaults.
   set(CMAKE_CXX_STANDARD 17)

@@ -21,7 +21,8 @@ struct SegmentOptions {
 
 void add_flags(CLI::App& app, SegmentOptions& o) {
   app.option_defaults()->always_capture_default();
-  app.add_option("--checkpoint", o.checkpoint, "what pretrain wrote")
+  app.add_option("--checkpoint", o.checkpoint,
+                 "what pretrain or convert wrote, or published weights (.pth)")
       ->required()
       ->check(CLI::ExistingFile);
   app.add_option("--images", o.images, "folder of images")->required();

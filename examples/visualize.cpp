@@ -30,7 +30,8 @@ struct VisualizeOptions {
 
 void add_flags(CLI::App& app, VisualizeOptions& o) {
   app.option_defaults()->always_capture_default();
-  app.add_option("--checkpoint", o.checkpoint, "what pretrain wrote")
+  app.add_option("--checkpoint", o.checkpoint,
+                 "what pretrain or convert wrote, or published weights (.pth)")
       ->required()
       ->check(CLI::ExistingFile);
   app.add_option("--images", o.images, "an image, a folder of images, or a .txt list of them")

@@ -17,6 +17,10 @@
 #include <slotcon/eval/cluster_baselines.h>
 #include <slotcon/eval/dense_clusters.h>
 #include <slotcon/eval/segmentation_score.h>
+#include <slotcon/io/detectron2.h>
+#include <slotcon/io/pth.h>
+#include <slotcon/io/safetensors.h>
+#include <slotcon/io/weights.h>
 #include <slotcon/loss/aligned_assignment.h>
 #include <slotcon/loss/inverse_augmentation.h>
 #include <slotcon/loss/prototype_assignment.h>

@@ -2,6 +2,7 @@
 #include <slotcon/core/autocast.h>
 #include <slotcon/core/backend.h>
 #include <slotcon/core/moving_average.h>
+#include <slotcon/core/named_tensors.h>
 #include <slotcon/core/precision.h>
 #include <slotcon/core/unit_length.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -226,6 +227,35 @@ TEST(Tolerance, RefusesWhatIsFarUndefinedNotANumberOrOfAnotherShape) {
   EXPECT_FALSE(close(one * std::numeric_limits<double>::quiet_NaN(), one));
   EXPECT_FALSE(close(torch::Tensor(), one));
   EXPECT_FALSE(close(one, torch::ones({2, 1}, torch::kDouble)));
+}
+
+TEST(NamedTensors, StayInTheOrderInWhichTheyCame) {
+  slotcon::NamedTensors tensors{{"b", torch::ones({1})}, {"a", torch::zeros({2})}};
+  tensors["c"] = torch::ones({3});
+  tensors["a"] = torch::ones({4});
+  std::string order;
+  for (const auto& [name, tensor] : tensors) order += name + std::to_string(tensor.numel());
+  EXPECT_EQ(order, "b1a4c3");
+  tensors.erase("b");
+  tensors.erase("none");
+  tensors.insert("b", torch::ones({5}));
+  order.clear();
+  for (const auto& [name, tensor] : tensors) order += name + std::to_string(tensor.numel());
+  EXPECT_EQ(order, "a4c3b5");
+  EXPECT_EQ(tensors.at("c").numel(), 3);
+  EXPECT_EQ(tensors.find("b")->second.numel(), 5);
+  EXPECT_EQ(tensors.find("none"), tensors.end());
+  EXPECT_EQ(tensors.count("a"), 1U);
+  EXPECT_EQ(tensors.size(), 3U);
+  EXPECT_TRUE(slotcon::NamedTensors().empty());
+}
+
+TEST(NamedTensors, NameWhatIsMissingOrThereTwice) {
+  slotcon::NamedTensors tensors{{"a", torch::ones({1})}};
+  EXPECT_EQ(error_text<c10::ValueError>([&] { tensors.at("b"); }),
+            "NamedTensors: expected a tensor 'b', found none");
+  EXPECT_EQ(error_text<c10::ValueError>([&] { tensors.insert("a", torch::ones({1})); }),
+            "NamedTensors: expected unique names, got 'a' twice");
 }
 
 TEST(ThreadCollectives, AddUpAndGatherInRankOrder) {

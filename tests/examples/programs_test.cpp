@@ -171,6 +171,59 @@ TEST_F(Programs, SegmentAndVisualizeReadACheckpoint) {
   EXPECT_EQ(sheet.height, 2 * 48 + 3 * 4);
 }
 
+TEST_F(Programs, ConvertedWeightsSegmentAsTheCheckpointDoes) {
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  const auto checkpoint = path("run/current.ckpt");
+  const auto convert = [&](const std::string& from, const std::string& to) {
+    const auto result = run_program(program("convert") + " " + from + " " + to);
+    EXPECT_EQ(result.status, 0) << result.output;
+    EXPECT_EQ(result.output.rfind(from + ": SlotCon of tiny with 4 prototypes; ", 0), 0U)
+        << result.output;
+    EXPECT_NE(result.output.find("\n" + to + ": the whole model, named as in published "),
+              std::string::npos)
+        << result.output;
+  };
+  convert(checkpoint, path("a.pth"));
+  convert(path("a.pth"), path("b.safetensors"));
+  convert(path("b.safetensors"), path("c.pt"));
+  const auto table = [&](const std::string& weights) {
+    return run_program(program("segment") + " --checkpoint " + weights + " --images " +
+                       path("images") + " --labels " + path("labels") + " --classes 9")
+        .output;
+  };
+  const auto expected = table(checkpoint);
+  EXPECT_NE(expected.find("IoU of each class"), std::string::npos) << expected;
+  EXPECT_EQ(table(path("c.pt")), expected);
+}
+
+TEST_F(Programs, ConvertSaysWhatItCannotDo) {
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  const auto from = path("run/current.ckpt");
+  const auto error = [&](const std::string& arguments) {
+    const auto result = run_program(program("convert") + " " + arguments);
+    EXPECT_EQ(result.status, 1) << result.output;
+    return result.output;
+  };
+  EXPECT_EQ(error(from + " " + path("b.pth") + " --to detectron2"),
+            "convert: expected a file .pkl for --to detectron2, got '" + path("b.pth") + "'\n");
+  EXPECT_EQ(error(from + " " + path("b.ckpt")),
+            "convert: expected a file .pt, .pth, .safetensors for --to slotcon, got '" +
+                path("b.ckpt") + "'\n");
+  EXPECT_EQ(error(from + " " + path("b.pth") + " --to torchvision"),
+            "convert: expected a ResNet for --to torchvision, got the encoder tiny, which others "
+            "do not have\n");
+  const auto other = std::string(SLOTCON_TEST_DATA) + "/io/fixtures/types.pth";
+  EXPECT_EQ(
+      error(other + " " + path("b.pth")),
+      "convert: '" + other +
+          "' does not have the weights of SlotCon: there is no grouping_q.slot_embed.weight\n");
+  std::ofstream(path("text.pth")) << "not a checkpoint";
+  EXPECT_EQ(error(path("text.pth") + " " + path("b.pth")),
+            "convert: read_weights: cannot read '" + path("text.pth") +
+                "': it is neither a .pth nor a safetensors file\n");
+  EXPECT_FALSE(fs::exists(path("b.pth")));
+}
+
 TEST_F(Programs, BadInputIsOneClearError) {
   write_scenes(1);
   fs::create_directories(folder / "empty");

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
+#include <slotcon/io/weights.h>
 #include <slotcon/model/resnet.h>
 #include <slotcon/model/slotcon.h>
 #include <slotcon/model/teacher.h>
+#include <slotcon/train/module_state.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/serialize.h>
 
@@ -552,4 +554,42 @@ TEST(SlotConModule, TrainsInFloat64) {
   auto single = small_model();
   single->update_teacher(0.9);
   EXPECT_TRUE(close(single->forward(random_views(3)).loss, output.loss));
+}
+
+/// The network of tests/io/fixtures/published.pth, or one with other prototypes.
+Model<> published_model(std::int64_t prototypes = 3) {
+  const auto encoder =
+      ResNetOptions(ResNetOptions::Block::kBasic, {1}).width(2).stem(ResNetOptions::Stem::kSmall);
+  return Model<>(ResNet(encoder),
+                 SlotConOptions().hidden_dim(5).loss(SlotConLossOptions(prototypes, 4)));
+}
+
+slotcon::NamedTensors published_weights() {
+  return slotcon::io::read_weights(SLOTCON_TEST_DATA "/io/fixtures/published.pth");
+}
+
+TEST(SlotConModule, TakesTheWeightsOfAPublishedCheckpoint) {
+  const auto model = published_model();
+  const auto weights = published_weights();
+  slotcon::load_module_state(*model, weights);
+  const auto state = slotcon::module_state(*model);
+  ASSERT_EQ(state.size(), weights.size());
+  for (const auto& [name, tensor] : weights) EXPECT_TRUE(at::equal(state.at(name), tensor)) << name;
+  const auto backbone = slotcon::io::teacher_backbone(weights);
+  slotcon::load_module_state(*model->encoder_q, backbone);
+  EXPECT_TRUE(at::equal(model->encoder_q->conv1->weight, model->encoder_k->conv1->weight));
+}
+
+TEST(SlotConModule, ListsWhatAPublishedCheckpointHasOtherwise) {
+  const auto model = published_model(/*prototypes=*/7);
+  auto weights = published_weights();
+  weights.erase("projector_k.mlp.1.running_var");
+  weights["queue"] = torch::zeros({2});
+  EXPECT_EQ(error_text<c10::ValueError>([&] { slotcon::load_module_state(*model, weights); }),
+            "load_module_state: the state is of another model:"
+            "\n  center: expected Float [1, 7], got Float [1, 3]"
+            "\n  projector_k.mlp.1.running_var: missing"
+            "\n  grouping_q.slot_embed.weight: expected Float [7, 4], got Float [3, 4]"
+            "\n  grouping_k.slot_embed.weight: expected Float [7, 4], got Float [3, 4]"
+            "\n  queue: not in the model");
 }

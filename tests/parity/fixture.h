@@ -1,15 +1,12 @@
 // A fixture: named tensors that the published code read and produced.
 #pragma once
 
-#include <torch/csrc/jit/serialization/pickle.h>
+#include <slotcon/io/pth.h>
 #include <torch/types.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
-#include <vector>
 
 namespace slotcon::parity {
 
@@ -17,11 +14,7 @@ class Fixture {
  public:
   Fixture(const std::filesystem::path& file, c10::Device device)
       : name_(file.stem().string()), device_(device) {
-    std::ifstream in(file, std::ios::binary);
-    const std::vector<char> bytes(std::istreambuf_iterator<char>(in), {});
-    for (const auto& entry : torch::jit::pickle_load(bytes).toGenericDict()) {
-      tensors_.emplace(entry.key().toStringRef(), entry.value().toTensor().to(device));
-    }
+    for (const auto& [key, tensor] : io::read_pth(file)) tensors_.insert(key, tensor.to(device));
   }
 
   const std::string& name() const { return name_; }
@@ -48,7 +41,7 @@ class Fixture {
  private:
   std::string name_;
   c10::Device device_;
-  std::map<std::string, torch::Tensor> tensors_;
+  NamedTensors tensors_;
 };
 
 }  // namespace slotcon::parity

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
+#include <slotcon/core/durable_file.h>
 #include <slotcon/train/checkpoint.h>
-#include <slotcon/train/durable_file.h>
 #include <slotcon/train/random_state.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "tests/support/error_text.h"
 
@@ -164,7 +165,7 @@ TEST_F(CheckpointTest, FailedWriteKeepsTheOldFileAndLeavesNothingElse) {
 
 TEST_F(CheckpointTest, LeftoversOfAKilledWriteAreWrittenOver) {
   std::ofstream(folder / "run.ckpt.part") << std::string(100, 'x');
-  slotcon::write_durably(folder / "run.ckpt", "new");
+  slotcon::write_durably("test", folder / "run.ckpt", [](std::ostream& out) { out << "new"; });
   std::ifstream in(folder / "run.ckpt");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "new");
   EXPECT_FALSE(fs::exists(folder / "run.ckpt.part"));
@@ -180,6 +181,14 @@ TEST_F(CheckpointTest, NoticesATruncatedFile) {
             "load_checkpoint: '" + file + "' is damaged or not a slotcon checkpoint");
 }
 
+TEST(ModuleState, HasTheOrderOfPython) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : slotcon::module_state(*network(3))) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias",
+                                             "1.running_mean", "1.running_var",
+                                             "1.num_batches_tracked", "2.weight", "2.bias"}));
+}
+
 TEST(ModuleState, ListsWhatDiffersAndLeavesTheModuleAlone) {
   auto net = network(3);
   const auto before = net->parameters()[0].detach().clone();
@@ -188,11 +197,11 @@ TEST(ModuleState, ListsWhatDiffersAndLeavesTheModuleAlone) {
   state["extra"] = torch::zeros({1});
   EXPECT_EQ(error_text<c10::ValueError>([&] { slotcon::load_module_state(*net, state); }),
             "load_module_state: the state is of another model:"
-            "\n  0.bias: expected Float [3], got Float [4]"
             "\n  0.weight: expected Float [3, 3], got Float [4, 3]"
+            "\n  0.bias: expected Float [3], got Float [4]"
+            "\n  1.weight: expected Float [3], got Float [4]"
             "\n  1.bias: expected Float [3], got Float [4]"
             "\n  1.running_mean: expected Float [3], got Float [4]"
-            "\n  1.running_var: expected Float [3], got Float [4]"
             "\n  and 4 more");
   EXPECT_TRUE(torch::equal(net->parameters()[0].detach(), before));
 }

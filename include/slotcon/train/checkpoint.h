@@ -1,7 +1,8 @@
 // A training run in one file, from which it goes on exactly.
 #pragma once
 
-#include <slotcon/train/durable_file.h>
+#include <slotcon/core/durable_file.h>
+#include <slotcon/core/named_tensors.h>
 #include <slotcon/train/module_state.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/optim/optimizer.h>
@@ -12,10 +13,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <ostream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace slotcon {
@@ -103,12 +104,9 @@ inline Checkpoint to_checkpoint(const torch::IValue& value) {
 /// Throws std::runtime_error, naming the file and the reason, when it cannot be written.
 inline void save_checkpoint(const std::filesystem::path& file, const Checkpoint& checkpoint) {
   const auto bytes = torch::jit::pickle_save(detail::to_ivalue(checkpoint));
-  try {
-    write_durably(file, {bytes.data(), bytes.size()});
-  } catch (const std::system_error& error) {
-    throw std::runtime_error("save_checkpoint: cannot write '" + file.string() +
-                             "': " + error.code().message());
-  }
+  write_durably("save_checkpoint", file, [&](std::ostream& out) {
+    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  });
 }
 
 /// Reads what `save_checkpoint` wrote.

@@ -1,29 +1,28 @@
 // A module's parameters and buffers by name, out of it and back in with every mismatch named.
 #pragma once
 
+#include <slotcon/core/named_tensors.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
 #include <algorithm>
-#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
 
 namespace slotcon {
 
-/// Tensors by name, in the order of the names.
-using NamedTensors = std::map<std::string, torch::Tensor>;
-
-/// The module's own parameters and buffers (not copies), detached.
-inline NamedTensors module_state(const torch::nn::Module& module) {
-  NamedTensors state;
-  for (const auto& entry : module.named_parameters()) state[entry.key()] = entry.value().detach();
-  for (const auto& entry : module.named_buffers()) state[entry.key()] = entry.value().detach();
-  return state;
-}
-
 namespace detail {
+
+inline void append_state(NamedTensors& state, const torch::nn::Module& module,
+                         const std::string& prefix) {
+  for (const auto& entry : module.named_parameters(/*recurse=*/false))
+    state[prefix + entry.key()] = entry.value().detach();
+  for (const auto& entry : module.named_buffers(/*recurse=*/false))
+    state[prefix + entry.key()] = entry.value().detach();
+  for (const auto& child : module.named_children())
+    append_state(state, *child.value(), prefix + child.key() + ".");
+}
 
 inline std::string described(const torch::Tensor& tensor) {
   std::ostringstream text;
@@ -52,6 +51,14 @@ inline std::vector<std::string> differences(const NamedTensors& expected,
 }
 
 }  // namespace detail
+
+/// The module's own parameters and buffers (not copies), detached, in the order of Python's
+/// `state_dict()`: each module's parameters, its buffers, its children.
+inline NamedTensors module_state(const torch::nn::Module& module) {
+  NamedTensors state;
+  detail::append_state(state, module, "");
+  return state;
+}
 
 /// Copies `state` into the module, by name; devices and memory layouts stay the module's.
 ///
