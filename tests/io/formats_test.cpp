@@ -88,8 +88,7 @@ std::string reason(const std::string& name, const std::string& who, const Read& 
 
 std::string pth_reason(const std::string& name) { return reason(name, "read_pth", io::read_pth); }
 
-// ---- What Python wrote
-// ---------------------------------------------------------------------------
+// ---- What Python wrote --------------------------------------------------------------------------
 
 TEST_F(Exchange, ReadsEveryTypeThatPythonWrites) {
   expect_same(io::read_pth(kFixtures / "types.pth"), all_types());
@@ -161,8 +160,7 @@ TEST_F(Exchange, SaysWhatAFileHasInstead) {
   EXPECT_EQ(reason("old.pth", "read_weights", io::read_weights), pth_reason("old.pth"));
 }
 
-// ---- What we write
-// -------------------------------------------------------------------------------
+// ---- What we write ------------------------------------------------------------------------------
 
 /// Tensors that are not simply written as they lie, under names that need care, in no order.
 NamedTensors odd_tensors() {
@@ -256,8 +254,7 @@ TEST_F(Exchange, TakesNoMoreMemoryThanTheTensorsThatAreWanted) {
   EXPECT_LE(growth.peak, 810'000);
 }
 
-// ---- Backbones
-// -----------------------------------------------------------------------------------
+// ---- Backbones ----------------------------------------------------------------------------------
 
 TEST_F(Exchange, TheTeachersBackboneIsWhatIsBelowEncoderK) {
   const NamedTensors weights{{"center", values(0, {1})},
@@ -298,8 +295,7 @@ TEST_F(Exchange, Detectron2HasOtherNames) {
   EXPECT_TRUE(fs::is_empty(folder));
 }
 
-// ---- Python on the other side
-// --------------------------------------------------------------------
+// ---- Python on the other side -------------------------------------------------------------------
 
 /// The Python to test with: SLOTCON_TEST_PYTHON, or the one in the path.
 std::string python() {

@@ -55,8 +55,7 @@ void expect_no_other_length(const std::string& whole, const Reason& reason_of) {
   EXPECT_NE(reason_of(whole + '\0'), "read");
 }
 
-// ---- Zip files
-// -----------------------------------------------------------------------------------
+// ---- Zip files ----------------------------------------------------------------------------------
 
 using Entries = std::vector<std::pair<std::string, std::string>>;
 
@@ -149,8 +148,7 @@ TEST(HostileZip, IsOfAnotherKind) {
             "its numbers are big-endian, expected little-endian");
 }
 
-// ---- Pickles
-// -------------------------------------------------------------------------------------
+// ---- Pickles ------------------------------------------------------------------------------------
 
 /// Why a file with this pickle, and a storage of 8 bytes under the key 0, is not read.
 std::string pickle_reason(const std::string& pickle) {
@@ -245,12 +243,12 @@ TEST(HostilePickle, IsACircle) {
   EXPECT_EQ(deep, "its dictionaries are nested more than 64 deep, or in a circle");
 }
 
-TEST(HostilePickle, MultipliesNames) {
+TEST(HostilePickle, RepeatsNames) {
   const auto doubled = dictionary_reason([](PickleWriter&, std::ostream& out) {
     out << "]";
     for (int i = 0; i < 60; ++i) out << "q\1h\1\x86";  // a pair of twice the same
   });
-  EXPECT_EQ(doubled, "it has too many names");
+  EXPECT_EQ(doubled, "its pickle repeats too much");
   const auto wide = dictionary_reason([](PickleWriter& pickle, std::ostream& out) {
     out << "]q\1(";  // a list of a long name's dictionary, a hundred thousand times
     pickle.dictionary();
@@ -260,19 +258,19 @@ TEST(HostilePickle, MultipliesNames) {
     for (int i = 0; i < 100000; ++i) out << "h\2";
     out << "e";
   });
-  EXPECT_EQ(wide, "it has too many names");
+  EXPECT_EQ(wide, "its pickle repeats too much");
 }
 
-// ---- Tensors in pickles
-// --------------------------------------------------------------------------
+// ---- Tensors in pickles -------------------------------------------------------------------------
 
 struct TensorCase {
   std::vector<std::int64_t> sizes{2}, strides{1};
   std::int64_t offset = 0, elements = 2;
   std::string key = "0", storage = "FloatStorage";
+  std::string hooks_and_more;  ///< instructions that push further arguments
 };
 
-void write_tensor(PickleWriter& pickle, const TensorCase& tensor) {
+void write_tensor(PickleWriter& pickle, std::ostream& out, const TensorCase& tensor) {
   pickle.global("torch._utils", "_rebuild_tensor_v2");
   pickle.mark();
   pickle.mark();
@@ -286,13 +284,25 @@ void write_tensor(PickleWriter& pickle, const TensorCase& tensor) {
   pickle.integer(tensor.offset);
   pickle.integers(tensor.sizes);
   pickle.integers(tensor.strides);
+  out << tensor.hooks_and_more;
   pickle.tuple();
   pickle.call();
 }
 
+/// A list of a tensor and `count` references to it.
+std::string repeated(const TensorCase& tensor, int count) {
+  return dictionary_reason([&](PickleWriter& pickle, std::ostream& out) {
+    out << "](";
+    write_tensor(pickle, out, tensor);
+    out << "q\1";
+    for (int i = 0; i < count; ++i) out << "h\1";
+    out << "e";
+  });
+}
+
 std::string tensor_reason(const TensorCase& tensor) {
   return dictionary_reason(
-      [&](PickleWriter& pickle, std::ostream&) { write_tensor(pickle, tensor); });
+      [&](PickleWriter& pickle, std::ostream& out) { write_tensor(pickle, out, tensor); });
 }
 
 TEST(HostileTensor, ReadsTheUnchangedOne) {
@@ -307,8 +317,6 @@ TEST(HostileTensor, LiesOutsideOfItsStorage) {
   constexpr auto kLarge = std::int64_t{1} << 62;
   EXPECT_EQ(tensor_reason({{3}, {1}}), outside);
   EXPECT_EQ(tensor_reason({{2}, {2}}), outside);
-  EXPECT_EQ(tensor_reason({{2}, {-1}, 1}), outside);
-  EXPECT_EQ(tensor_reason({{1}, {-1}}), outside);
   EXPECT_EQ(tensor_reason({{2}, {kLarge}}), outside);
   EXPECT_EQ(tensor_reason({{2, 2}, {1, kLarge}}), outside);
   EXPECT_EQ(tensor_reason({{kLarge}, {1}}), outside);
@@ -330,6 +338,13 @@ TEST(HostileTensor, HasAnImpossibleShape) {
   EXPECT_EQ(tensor_reason({{2}, {1, 1}}), "its tensor 'w' has not as many strides as dimensions");
 }
 
+TEST(HostileTensor, GoesBackwards) {
+  const auto backwards = "its tensor 'w' has a negative stride";
+  EXPECT_EQ(tensor_reason({{2}, {-1}, 1}), backwards);
+  EXPECT_EQ(tensor_reason({{1}, {-1}}), backwards);
+  EXPECT_EQ(tensor_reason({{0}, {-1}}), backwards);
+}
+
 TEST(HostileTensor, IsSaidToBeWhereItIsNot) {
   TensorCase tensor;
   tensor.elements = 3;
@@ -348,29 +363,36 @@ TEST(HostileTensor, IsSaidToBeWhereItIsNot) {
 TEST(HostileTensor, TakesMoreMemoryThanItsFile) {
   EXPECT_EQ(tensor_reason({{std::int64_t{1} << 40}, {0}}),
             "its tensors take more than eight times its size");
-  const auto many = dictionary_reason([](PickleWriter& pickle, std::ostream& out) {
-    out << "](";
-    write_tensor(pickle, {{100}, {0}});
-    out << "q\1";
-    for (int i = 0; i < 10000; ++i) out << "h\1";
-    out << "e";
-  });
-  EXPECT_EQ(many, "its tensors take more than eight times its size");
+  EXPECT_EQ(repeated({{100}, {0}}, 10), "its tensors take more than eight times its size");
+}
+
+TEST(HostileTensor, IsRepeated) {
+  const std::string reason = "its pickle repeats too much";
+  EXPECT_EQ(repeated({{0}, {1}}, 30), "read");
+  EXPECT_EQ(repeated({{0}, {1}}, 10000), reason);
+  const std::string name(1000, 'x');
+  EXPECT_EQ(repeated({{0}, {1}, 0, 2, "0", name}, 30), reason);
+  EXPECT_EQ(repeated({{0}, {1}, 0, 2, name}, 30), reason);
+  const std::vector<std::int64_t> dimensions(60, 0);
+  EXPECT_EQ(repeated({dimensions, dimensions}, 500), reason);
+  const auto many_hooks =
+      "\x89](" + std::string(3000, 'N') + "e]q\2(" + std::string(3000, 'N') + "e";
+  EXPECT_EQ(repeated({{0}, {1}, 0, 2, "0", "FloatStorage", many_hooks}, 30), reason);
 }
 
 TEST(HostileTensor, HasTheNameOfAnother) {
-  const auto twice = dictionary_reason([](PickleWriter& pickle, std::ostream&) {
-    write_tensor(pickle, {});
+  const auto twice = dictionary_reason([](PickleWriter& pickle, std::ostream& out) {
+    write_tensor(pickle, out, {});
     pickle.text("w");
-    write_tensor(pickle, {});
+    write_tensor(pickle, out, {});
   });
   EXPECT_EQ(twice, "it has two tensors of the name 'w'");
   const auto dotted = dictionary_reason([](PickleWriter& pickle, std::ostream& out) {
     out << "](";
-    write_tensor(pickle, {});
+    write_tensor(pickle, out, {});
     out << "e";
     pickle.text("w.0");
-    write_tensor(pickle, {});
+    write_tensor(pickle, out, {});
   });
   EXPECT_EQ(dotted, "it has two tensors of the name 'w.0'");
 }
@@ -401,8 +423,30 @@ TEST(HostileTensor, HasOtherArguments) {
   EXPECT_EQ(no_type, expected);
 }
 
-// ---- safetensors
-// ---------------------------------------------------------------------------------
+/// Each call of _rebuild_from_type_v2 names the next one: to be followed once, not to the end.
+TEST(HostileTensor, IsMadeByCallsWithinCalls) {
+  std::ostringstream out;
+  PickleWriter pickle(out, 2);
+  pickle.dictionary();
+  pickle.mark();
+  pickle.text("w");
+  pickle.global("torch._tensor", "_rebuild_from_type_v2");
+  out << "q\1h\1N)\x87";  // (itself, None, ())
+  out << "q\2"
+      << "0h\1Nh\2\x87";  // (itself, None, what was above)
+  out << "R";
+  pickle.items();
+  pickle.end();
+  const auto bytes = zip({{"a/data.pkl", out.str()}});
+  MemorySource file(bytes);
+  const auto records = slotcon::io::detail::pth_records(file);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].refused,
+            "is made by torch._tensor._rebuild_from_type_v2, expected a dense tensor of an "
+            "ordinary type");
+}
+
+// ---- safetensors --------------------------------------------------------------------------------
 
 std::string safetensors(const std::string& header, const std::string& data = "") {
   std::string bytes;

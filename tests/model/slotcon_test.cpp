@@ -569,7 +569,7 @@ slotcon::NamedTensors published_weights() {
 }
 
 TEST(SlotConModule, TakesTheWeightsOfAPublishedCheckpoint) {
-  const auto model = published_model();
+  auto model = published_model();
   const auto weights = published_weights();
   slotcon::load_module_state(*model, weights);
   const auto state = slotcon::module_state(*model);
@@ -581,7 +581,7 @@ TEST(SlotConModule, TakesTheWeightsOfAPublishedCheckpoint) {
 }
 
 TEST(SlotConModule, ListsWhatAPublishedCheckpointHasOtherwise) {
-  const auto model = published_model(/*prototypes=*/7);
+  auto model = published_model(/*prototypes=*/7);
   auto weights = published_weights();
   weights.erase("projector_k.mlp.1.running_var");
   weights["queue"] = torch::zeros({2});

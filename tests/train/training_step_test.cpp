@@ -91,8 +91,8 @@ std::unique_ptr<torch::optim::Optimizer> descent(const Model& model, double rate
 
 /// Parameters and buffers as they are now.
 NamedTensors state_of(const Model& model) {
-  auto state = slotcon::module_state(*model);
-  for (auto& [name, tensor] : state) tensor = tensor.clone();
+  NamedTensors state;
+  for (const auto& [name, tensor] : slotcon::module_state(*model)) state[name] = tensor.clone();
   return state;
 }
 

@@ -18,16 +18,20 @@ namespace slotcon::io {
 
 namespace detail {
 
-/// The records whose names begin with `prefix`, which is taken off.
-inline std::vector<TensorRecord> below(const std::string& prefix,
-                                       const std::vector<TensorRecord>& records) {
-  std::vector<TensorRecord> found;
-  for (auto record : records) {
-    if (record.name.rfind(prefix, 0) != 0) continue;
-    record.name.erase(0, prefix.size());
-    found.push_back(std::move(record));
-  }
-  return found;
+inline std::size_t count_below(const std::string& prefix,
+                               const std::vector<TensorRecord>& records) {
+  return static_cast<std::size_t>(
+      std::count_if(records.begin(), records.end(),
+                    [&](const TensorRecord& record) { return record.name.rfind(prefix, 0) == 0; }));
+}
+
+/// Keeps the records whose names begin with `prefix`, which is taken off.
+inline void keep_below(const std::string& prefix, std::vector<TensorRecord>& records) {
+  const auto is_other = [&](const TensorRecord& record) {
+    return record.name.rfind(prefix, 0) != 0;
+  };
+  records.erase(std::remove_if(records.begin(), records.end(), is_other), records.end());
+  for (auto& record : records) record.name.erase(0, prefix.size());
 }
 
 /// The network's part of a checkpoint, without what DistributedDataParallel puts before the names.
@@ -39,13 +43,12 @@ inline std::vector<TensorRecord> network_records(ByteSource& file) {
     throw std::runtime_error("it is neither a .pth nor a safetensors file");
   auto records = is_pth ? pth_records(file) : safetensors_records(file);
   for (const auto* part : {"model.", "state_dict."}) {
-    auto found = below(part, records);
-    if (found.empty()) continue;
-    records = std::move(found);
+    if (count_below(part, records) == 0) continue;
+    keep_below(part, records);
     break;
   }
-  auto unwrapped = below("module.", records);
-  return unwrapped.size() == records.size() ? unwrapped : records;
+  if (count_below("module.", records) == records.size()) keep_below("module.", records);
+  return records;
 }
 
 }  // namespace detail

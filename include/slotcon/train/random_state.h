@@ -3,7 +3,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
-#include <slotcon/train/module_state.h>
+#include <slotcon/core/named_tensors.h>
 #include <torch/types.h>
 
 #include <mutex>

@@ -289,7 +289,7 @@ class PickleMachine {
   bool push_made(const Values& call) {
     auto* callee = call[0];
     auto* arguments = call[1];
-    while (callee->is_global("torch._tensor", "_rebuild_from_type_v2")) {
+    if (callee->is_global("torch._tensor", "_rebuild_from_type_v2")) {
       callee = &arguments->item(0, Kind::kGlobal);
       arguments = &arguments->item(2, Kind::kTuple);
     }

@@ -23,9 +23,11 @@ namespace slotcon::io::detail {
 /// "optimizer.state.0.momentum_buffer". What else there is, is passed over.
 class PickledTensors {
  public:
-  /// The tensors' bytes are the entries `folder`data/<key>.
-  PickledTensors(const ZipDirectory& entries, std::string folder)
-      : entries_(entries), folder_(std::move(folder)) {}
+  /// The tensors' bytes are the entries `folder`data/<key>; `pickle_size` is that of the pickle.
+  PickledTensors(const ZipDirectory& entries, std::string folder, std::size_t pickle_size)
+      : entries_(entries),
+        folder_(std::move(folder)),
+        work_left_(kFreeWork + kWorkOfByte * pickle_size) {}
 
   /// Throws std::runtime_error with the bare reason.
   std::vector<TensorRecord> collect(const PickleValue& root) {
@@ -37,8 +39,7 @@ class PickledTensors {
  private:
   using Kind = PickleValue::Kind;
   static constexpr int kMaxDepth = 64;
-  static constexpr std::int64_t kMaxWork = std::int64_t{1} << 26;
-  static constexpr std::int64_t kWorkOfTensor = 64;
+  static constexpr std::size_t kFreeWork = 8192, kWorkOfByte = 8, kWorkOfTensor = 128;
 
   [[noreturn]] static void fail(const std::string& reason) { throw std::runtime_error(reason); }
 
@@ -54,11 +55,12 @@ class PickledTensors {
     return "something else";
   }
 
-  /// A dictionary may stand in several places, also within itself: that multiplies names without
-  /// making the file longer, so what is done with them is limited.
+  /// A value may stand in several places, a dictionary also within itself: that makes more of it
+  /// without making the pickle longer, so what is done with values is limited by the pickle's
+  /// length. A unit of work takes no more than a few bytes and steps.
   void spend(std::size_t work) {
-    work_ += static_cast<std::int64_t>(work);
-    if (work_ > kMaxWork) fail("it has too many names");
+    if (work > work_left_) fail("its pickle repeats too much");
+    work_left_ -= work;
   }
 
   void visit(const PickleValue& value, const std::string& name, int depth) {
@@ -87,7 +89,7 @@ class PickledTensors {
   }
 
   void add(TensorRecord record) {
-    spend(kWorkOfTensor);
+    spend(kWorkOfTensor + record.refused.size() + record.sizes.size());
     if (!names_.insert(record.name).second)
       fail("it has two tensors of the name '" + record.name + "'");
     records_.push_back(std::move(record));
@@ -96,6 +98,7 @@ class PickledTensors {
   /// An object is passed over, unless it would have been a tensor.
   void note_object(const PickleValue& object, const std::string& name) {
     if (object.name.substr(0, 8) != "_rebuild") return;
+    spend(object.text.size() + object.name.size());
     TensorRecord record;
     record.name = name;
     record.refused = "is made by " + std::string(object.text) + "." + std::string(object.name) +
@@ -103,10 +106,11 @@ class PickledTensors {
     add(std::move(record));
   }
 
-  TensorRecord tensor_of(const PickleValue& tensor, const std::string& name) const {
+  TensorRecord tensor_of(const PickleValue& tensor, const std::string& name) {
     const auto& arguments = *tensor.items[0];
     const auto& storage = arguments.item(0, Kind::kStorage);
     const auto& type_name = storage.item(1, Kind::kGlobal).name;
+    spend(type_name.size());
     TensorRecord record;
     record.name = name;
     if (const auto type = find_element_type(&ElementFormat::storage, type_name)) {
@@ -124,8 +128,9 @@ class PickledTensors {
   }
 
   /// The last argument, where there is one, says {'neg': True}, {'conj': True} or nothing.
-  static bool has_lazy_bit(const PickleValue& arguments) {
+  bool has_lazy_bit(const PickleValue& arguments) {
     if (arguments.items.size() < 7) return false;
+    spend(arguments.items[6]->items.size());
     for (const auto* item : arguments.items[6]->items) {
       if (item->is(Kind::kBool) && item->integer == 1) return true;
     }
@@ -133,14 +138,16 @@ class PickledTensors {
   }
 
   /// Fills in shape and place, having checked them.
-  void place(TensorRecord& record, const PickleValue& storage, const PickleValue& arguments) const {
+  void place(TensorRecord& record, const PickleValue& storage, const PickleValue& arguments) {
     record.sizes = integers(arguments.item(2, Kind::kTuple));
     record.strides = integers(arguments.item(3, Kind::kTuple));
     element_count(record.name, record.sizes);
     if (record.strides.size() != record.sizes.size())
       fail("its tensor '" + record.name + "' has not as many strides as dimensions");
 
-    const auto key = "data/" + std::string(storage.item(2, Kind::kText).text);
+    const auto& storage_name = storage.item(2, Kind::kText).text;
+    spend(storage_name.size());
+    const auto key = "data/" + std::string(storage_name);
     const auto found = entries_.find(folder_ + key);
     if (found == entries_.end())
       fail("its tensor '" + record.name + "' lies in " + key + ", which is missing");
@@ -171,7 +178,7 @@ class PickledTensors {
   const std::string folder_;
   std::vector<TensorRecord> records_;
   std::unordered_set<std::string> names_;
-  std::int64_t work_ = 0;
+  std::size_t work_left_;
 };
 
 /// True for what torch.save wrote before version 1.6.
@@ -207,7 +214,7 @@ inline std::vector<TensorRecord> pth_records(ByteSource& file) {
     throw std::runtime_error("its numbers are big-endian, expected little-endian");
   const auto pickle = content("data.pkl");
   PickleMachine machine(pickle);
-  auto records = PickledTensors(entries, folder).collect(machine.run());
+  auto records = PickledTensors(entries, folder, pickle.size()).collect(machine.run());
   check_total(records, file.size());
   return records;
 }

@@ -45,12 +45,14 @@ inline std::int64_t element_count(const std::string& name, const Sizes& sizes) {
 /// than `limit` or a stride is negative.
 inline std::int64_t extent_of(const std::string& name, const Sizes& sizes, const Sizes& strides,
                               std::int64_t limit) {
+  if (std::any_of(strides.begin(), strides.end(), [](auto stride) { return stride < 0; }))
+    throw std::runtime_error("its tensor '" + name + "' has a negative stride");
   if (std::count(sizes.begin(), sizes.end(), 0) > 0) return 0;
   std::int64_t last = 0;
   bool inside = limit > 0;
   for (std::size_t d = 0; d < sizes.size() && inside; ++d) {
     const auto steps = sizes[d] - 1;
-    inside = strides[d] >= 0 && (steps == 0 || strides[d] <= (limit - 1 - last) / steps);
+    inside = steps == 0 || strides[d] <= (limit - 1 - last) / steps;
     if (inside) last += steps * strides[d];
   }
   if (!inside) throw std::runtime_error("its tensor '" + name + "' lies outside of its storage");

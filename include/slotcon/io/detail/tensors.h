@@ -26,6 +26,14 @@ constexpr std::array<at::ScalarType, kElementFormats.size()> kScalarTypes{
     at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong,
     at::kInt,   at::kShort,  at::kChar, at::kByte,     at::kBool};
 
+/// The tensor that lies among `elements`, contiguous: with the strides of a tensor of its sizes
+/// also where they could be others (PyTorch calls sizes of 1 and 0 contiguous with any).
+inline torch::Tensor in_order(const torch::Tensor& elements, const TensorRecord& record) {
+  if (record.strides == contiguous_strides(record.sizes)) return elements.view(record.sizes);
+  const auto tensor = torch::empty(record.sizes, elements.options());
+  return tensor.copy_(elements.as_strided(record.sizes, record.strides));
+}
+
 /// Reads a tensor, contiguous. Throws std::runtime_error with the bare reason.
 inline torch::Tensor read_tensor(ByteSource& file, const TensorRecord& record) {
   if (!record.refused.empty())
@@ -34,7 +42,7 @@ inline torch::Tensor read_tensor(ByteSource& file, const TensorRecord& record) {
   const auto type = kScalarTypes[static_cast<std::size_t>(record.type)];
   const auto elements = torch::empty({record.extent}, is_bool ? torch::kByte : type);
   file.read(record.begin, elements.mutable_data_ptr(), elements.nbytes());
-  const auto tensor = elements.as_strided(record.sizes, record.strides).contiguous();
+  const auto tensor = in_order(elements, record);
   return is_bool ? tensor.ne(0) : tensor;  // a byte of 2 would be no bool at all
 }
 
