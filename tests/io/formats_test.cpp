@@ -311,10 +311,17 @@ std::string missing_in_python(const std::string& modules) {
              : python() + " has not all of " + modules + " (SLOTCON_TEST_PYTHON names another)";
 }
 
-/// Runs a part of python_side.py, which exits with an error if anything differs.
-slotcon::testing::ProgramResult python_side(const std::string& part, const fs::path& folder) {
-  return slotcon::testing::run_program(python() + " " + SLOTCON_TEST_DATA + "/io/python_side.py " +
-                                       part + " " + folder.string());
+/// Runs a script of this folder, which exits with an error if anything differs.
+slotcon::testing::ProgramResult run_script(const std::string& script_and_arguments) {
+  return slotcon::testing::run_program(python() + " " + SLOTCON_TEST_DATA + "/io/" +
+                                       script_and_arguments);
+}
+
+TEST_F(Exchange, PythonWithoutPackagesReadsTheSameInBothFormats) {
+  io::write_pth(path("w.pth"), odd_tensors());
+  io::write_safetensors(path("w.safetensors"), odd_tensors());
+  const auto result = run_script("plain_python.py " + folder.string());
+  EXPECT_EQ(result.status, 0) << result.output;
 }
 
 TEST_F(Exchange, PythonReadsTheSameAndWritesItBack) {
@@ -323,7 +330,7 @@ TEST_F(Exchange, PythonReadsTheSameAndWritesItBack) {
   io::write_pth(path("w.pth"), odd_tensors());
   io::write_pth(path("nested.pth"), odd_tensors(), "state_dict");
   io::write_safetensors(path("w.safetensors"), odd_tensors());
-  const auto result = python_side("round_trip", folder);
+  const auto result = run_script("python_side.py round_trip " + folder.string());
   ASSERT_EQ(result.status, 0) << result.output;
   expect_same(io::read_pth(path("back.pth")), odd_tensors());
   const auto back = io::read_safetensors(path("back.safetensors"));
@@ -351,7 +358,7 @@ TEST_F(Exchange, TorchvisionHasTheSameFeaturesFromOurBackbone) {
   io::write_safetensors(path("torchvision.safetensors"), backbone);
   io::write_pth(path("mmsegmentation.pth"), backbone, "state_dict");
   io::write_detectron2(path("detectron2.pkl"), backbone);
-  const auto result = python_side("backbones", folder);
+  const auto result = run_script("python_side.py backbones " + folder.string());
   ASSERT_EQ(result.status, 0) << result.output;
   std::printf("%s", result.output.c_str());
   expect_same(io::read_weights(path("back.pth")), backbone);  // in torchvision's order
