@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <slotcon/core/durable_file.h>
 #include <slotcon/train/checkpoint.h>
 #include <slotcon/train/random_state.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -161,14 +160,6 @@ TEST_F(CheckpointTest, FailedWriteKeepsTheOldFileAndLeavesNothingElse) {
           [&] { slotcon::save_checkpoint(folder / "folder.ckpt", checkpoint); }),
       "save_checkpoint: cannot write '" + (folder / "folder.ckpt").string() + "': Is a directory");
   EXPECT_FALSE(fs::exists(folder / "folder.ckpt.part"));
-}
-
-TEST_F(CheckpointTest, LeftoversOfAKilledWriteAreWrittenOver) {
-  std::ofstream(folder / "run.ckpt.part") << std::string(100, 'x');
-  slotcon::write_durably("test", folder / "run.ckpt", [](std::ostream& out) { out << "new"; });
-  std::ifstream in(folder / "run.ckpt");
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "new");
-  EXPECT_FALSE(fs::exists(folder / "run.ckpt.part"));
 }
 
 TEST_F(CheckpointTest, NoticesATruncatedFile) {

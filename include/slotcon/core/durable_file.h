@@ -1,6 +1,7 @@
 // Files that appear whole or not at all, and stay after a power cut.
 #pragma once
 
+#include <fcntl.h>
 #include <slotcon/core/descriptor_buffer.h>
 
 #include <filesystem>

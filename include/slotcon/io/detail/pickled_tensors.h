@@ -39,7 +39,8 @@ class PickledTensors {
  private:
   using Kind = PickleValue::Kind;
   static constexpr int kMaxDepth = 64;
-  static constexpr std::size_t kFreeWork = 8192, kWorkOfByte = 8, kWorkOfTensor = 128;
+  static constexpr std::size_t kFreeWork = 8192, kWorkOfByte = 8;
+  static constexpr std::size_t kWorkOfTensor = 128, kWorkOfDimension = 8;
 
   [[noreturn]] static void fail(const std::string& reason) { throw std::runtime_error(reason); }
 
@@ -89,7 +90,7 @@ class PickledTensors {
   }
 
   void add(TensorRecord record) {
-    spend(kWorkOfTensor + record.refused.size() + record.sizes.size());
+    spend(kWorkOfTensor + record.refused.size() + kWorkOfDimension * record.sizes.size());
     if (!names_.insert(record.name).second)
       fail("it has two tensors of the name '" + record.name + "'");
     records_.push_back(std::move(record));
