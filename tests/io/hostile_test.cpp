@@ -205,6 +205,8 @@ TEST(HostilePickle, IsNoDictionary) {
             "state_dict()");
 }
 
+const std::string kLongName(1000, 'x');
+
 /// A pickle by calls: what it writes is put between a dictionary's key "w" and its end.
 template <class Write>
 std::string dictionary_reason(const Write& write) {
@@ -216,7 +218,8 @@ std::string dictionary_reason(const Write& write) {
   write(pickle, out);
   pickle.items();
   pickle.end();
-  return pth_reason(zip({{"a/data.pkl", out.str()}, {"a/data/0", "12345678"}}));
+  return pth_reason(zip(
+      {{"a/data.pkl", out.str()}, {"a/data/0", "12345678"}, {"a/data/" + kLongName, "12345678"}}));
 }
 
 TEST(HostilePickle, CallsAProgram) {
@@ -363,16 +366,15 @@ TEST(HostileTensor, IsSaidToBeWhereItIsNot) {
 TEST(HostileTensor, TakesMoreMemoryThanItsFile) {
   EXPECT_EQ(tensor_reason({{std::int64_t{1} << 40}, {0}}),
             "its tensors take more than eight times its size");
-  EXPECT_EQ(repeated({{100}, {0}}, 10), "its tensors take more than eight times its size");
+  EXPECT_EQ(repeated({{1000}, {0}}, 30), "its tensors take more than eight times its size");
 }
 
 TEST(HostileTensor, IsRepeated) {
   const std::string reason = "its pickle repeats too much";
   EXPECT_EQ(repeated({{0}, {1}}, 30), "read");
   EXPECT_EQ(repeated({{0}, {1}}, 10000), reason);
-  const std::string name(1000, 'x');
-  EXPECT_EQ(repeated({{0}, {1}, 0, 2, "0", name}, 30), reason);
-  EXPECT_EQ(repeated({{0}, {1}, 0, 2, name}, 30), reason);
+  EXPECT_EQ(repeated({{0}, {1}, 0, 2, "0", kLongName}, 30), reason);
+  EXPECT_EQ(repeated({{0}, {1}, 0, 2, kLongName}, 30), reason);
   const std::vector<std::int64_t> dimensions(60, 0);
   EXPECT_EQ(repeated({dimensions, dimensions}, 500), reason);
   const auto many_hooks =
