@@ -101,9 +101,9 @@ void write_backbone(const std::string& file, const std::string& layout,
   }
 }
 
-/// Throws std::invalid_argument for an encoder that only slotcon has.
+/// Throws std::invalid_argument for an encoder that only slotcon has, unless it stays there.
 void check_encoder(const ModelOptions& model, const std::string& layout) {
-  if (model.arch != "tiny") return;
+  if (layout == "slotcon" || model.arch != "tiny") return;
   throw std::invalid_argument("expected a ResNet for --to " + layout + ", got the encoder " +
                               model.arch + ", which others do not have");
 }
@@ -144,6 +144,7 @@ int run_program(int argc, char** argv) {
   const auto& layout = layout_of(options);
   const auto weights = slotcon::io::read_weights(options.from);
   const auto model = options_of_weights(weights, options.from);
+  check_encoder(model, options.layout);
   say_what_is_there(
       options.from,
       "SlotCon of " + model.arch + " with " + std::to_string(model.num_prototypes) + " prototypes",
@@ -152,7 +153,6 @@ int run_program(int argc, char** argv) {
     write_model(options.to, weights);
     say_what_is_there(options.to, layout.content, weights.size());
   } else {
-    check_encoder(model, options.layout);
     const auto backbone = slotcon::io::teacher_backbone(weights);
     write_backbone(options.to, options.layout, backbone);
     say_what_is_there(options.to, layout.content, backbone.size());

@@ -90,7 +90,7 @@ class PickledTensors {
   }
 
   void add(TensorRecord record) {
-    spend(kWorkOfTensor + record.refused.size() + kWorkOfDimension * record.sizes.size());
+    spend(kWorkOfTensor + kWorkOfDimension * record.sizes.size());
     if (!names_.insert(record.name).second)
       fail("it has two tensors of the name '" + record.name + "'");
     records_.push_back(std::move(record));
