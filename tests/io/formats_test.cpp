@@ -112,6 +112,24 @@ TEST_F(Exchange, ReadsEveryLayoutThatPythonWrites) {
                                                         {"expanded", values(2, {1}).expand(3)}});
 }
 
+/// PyTorch calls a size of 1 or 0 contiguous with any stride, and writes that stride.
+TEST(ReadTensor, HasTheStridesOfItsSizesWhateverTheFileSays) {
+  const std::string bytes(8, '\0');
+  io::detail::MemorySource file(bytes);
+  using Sizes = io::detail::Sizes;
+  const std::vector<std::pair<Sizes, Sizes>> cases{
+      {{1, 2}, {9, 1}}, {{2, 1}, {1, 5}}, {{0, 5}, {7, 7}}, {{1}, {std::int64_t{1} << 62}}};
+  for (const auto& [sizes, strides] : cases) {
+    io::detail::TensorRecord record;
+    record.sizes = sizes;
+    record.strides = strides;
+    record.extent = io::detail::extent_of("w", sizes, strides, 2);
+    const auto tensor = io::detail::read_tensor(file, record);
+    EXPECT_EQ(tensor.sizes(), sizes);
+    EXPECT_EQ(tensor.strides(), torch::empty(sizes).strides()) << tensor.sizes();
+  }
+}
+
 TEST_F(Exchange, NamesNestedTensorsByTheKeysOnTheWay) {
   expect_same(io::read_pth(kFixtures / "nested.pth"), {{"a.0", values(0, {2})},
                                                        {"a.1.0", values(1, {2})},
