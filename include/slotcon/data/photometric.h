@@ -4,12 +4,12 @@
 #include <slotcon/data/detail/blend.h>
 #include <slotcon/data/detail/box_blur.h>
 #include <slotcon/data/detail/hue.h>
+#include <slotcon/data/detail/luma.h>
 #include <slotcon/data/detail/vector_target.h>
 #include <slotcon/data/image.h>
 #include <slotcon/data/random.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -21,23 +21,35 @@ namespace slotcon::data {
 
 namespace detail {
 
-/// Replaces every sample by change(sample).
-template <class Change>
-void change_samples(Image& image, const Change& change) {
-  std::array<std::uint8_t, 256> table{};
-  for (std::size_t sample = 0; sample < table.size(); ++sample) {
-    table[sample] = change(static_cast<std::uint8_t>(sample));
-  }
-  for (std::uint8_t& sample : image.pixels) sample = table[sample];
+/// Calls `Change`, which takes pixels, their number and the arguments.
+template <class Change, class... Arguments>
+void change_pixels(Image& image, Arguments... arguments) {
+  run_vectorised<Change>(image.pixels.data(), image.pixels.size() / 3, arguments...);
+}
+
+/// The same, for one that takes samples.
+template <class Change, class... Arguments>
+void change_samples(Image& image, Arguments... arguments) {
+  run_vectorised<Change>(image.pixels.data(), image.pixels.size(), arguments...);
 }
 
 /// The mean luma, rounded half up.
-inline std::uint8_t mean_luma(const Image& image) {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < image.pixels.size(); i += 3) sum += luma(&image.pixels[i]);
+inline int mean_luma(const Image& image) {
   const std::uint64_t count = image.pixels.size() / 3;
-  return count == 0 ? std::uint8_t{0} : static_cast<std::uint8_t>((2 * sum + count) / (2 * count));
+  if (count == 0) return 0;
+  std::uint64_t sum = 0;
+  run_vectorised<SumLuma>(image.pixels.data(), static_cast<std::size_t>(count), &sum);
+  return static_cast<int>((2 * sum + count) / (2 * count));
 }
+
+/// Inverts samples of 128 and more.
+struct Solarize {
+  SLOTCON_VECTORISED static void run(std::uint8_t* samples, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      samples[i] = static_cast<std::uint8_t>(samples[i] < 128 ? samples[i] : 255 - samples[i]);
+    }
+  }
+};
 
 inline float checked_factor(const char* who, double factor) {
   if (factor >= 0 && std::isfinite(factor)) return static_cast<float>(factor);
@@ -50,27 +62,22 @@ inline float checked_factor(const char* who, double factor) {
 /// Blends the image with black: 0 is black, 1 leaves it as it is, more makes it brighter. Bit-equal
 /// to Pillow's `ImageEnhance.Brightness`. Throws std::invalid_argument if the factor is negative.
 inline void adjust_brightness(Image& image, double factor) {
-  const detail::Blend blend(detail::checked_factor("adjust_brightness", factor));
-  detail::change_samples(image, [&](std::uint8_t sample) { return blend(0, sample); });
+  detail::change_samples<detail::BlendSamples>(image, 0,
+                                               detail::checked_factor("adjust_brightness", factor));
 }
 
 /// Blends the image with the gray of its mean luma: 0 is that gray, 1 leaves it as it is. Bit-equal
 /// to Pillow's `ImageEnhance.Contrast`. Throws std::invalid_argument if the factor is negative.
 inline void adjust_contrast(Image& image, double factor) {
-  const detail::Blend blend(detail::checked_factor("adjust_contrast", factor));
-  const std::uint8_t gray = detail::mean_luma(image);
-  detail::change_samples(image, [&](std::uint8_t sample) { return blend(gray, sample); });
+  const float strength = detail::checked_factor("adjust_contrast", factor);
+  detail::change_samples<detail::BlendSamples>(image, detail::mean_luma(image), strength);
 }
 
 /// Blends every pixel with its luma: 0 is a gray image, 1 leaves it as it is. Bit-equal to Pillow's
 /// `ImageEnhance.Color`. Throws std::invalid_argument if the factor is negative.
 inline void adjust_saturation(Image& image, double factor) {
-  const detail::Blend blend(detail::checked_factor("adjust_saturation", factor));
-  for (std::size_t i = 0; i < image.pixels.size(); i += 3) {
-    std::uint8_t* pixel = &image.pixels[i];
-    const std::uint8_t gray = detail::luma(pixel);
-    for (int c = 0; c < 3; ++c) pixel[c] = blend(gray, pixel[c]);
-  }
+  detail::change_pixels<detail::BlendWithLuma>(image,
+                                               detail::checked_factor("adjust_saturation", factor));
 }
 
 /// Rotates the hue by `turns`, in -0.5 ... 0.5, through 8-bit HSV (256 hues; two conversions that
@@ -82,17 +89,12 @@ inline void adjust_hue(Image& image, double turns) {
                                 std::to_string(turns));
   }
   const int shift = static_cast<int>(turns * 255);  // towards zero
-  detail::run_vectorised<detail::RotateHue>(image.pixels.data(), image.pixels.size() / 3, shift);
+  detail::change_pixels<detail::RotateHue>(image, shift);
 }
 
 /// Replaces every pixel by its luma in all three channels. Bit-equal to Pillow's
 /// `convert("L").convert("RGB")`.
-inline void grayscale(Image& image) {
-  for (std::size_t i = 0; i < image.pixels.size(); i += 3) {
-    const std::uint8_t gray = detail::luma(&image.pixels[i]);
-    for (std::size_t c = 0; c < 3; ++c) image.pixels[i + c] = gray;
-  }
-}
+inline void grayscale(Image& image) { detail::change_pixels<detail::Grayscale>(image); }
 
 /// Blurs with a Gaussian of standard deviation `sigma` pixels, approximated by three box filters
 /// along each axis. Bit-equal to Pillow's `ImageFilter.GaussianBlur(sigma)`. Throws
@@ -108,11 +110,7 @@ inline void gaussian_blur(Image& image, double sigma) {
 }
 
 /// Inverts the samples of 128 and more. Bit-equal to Pillow's `ImageOps.solarize`.
-inline void solarize(Image& image) {
-  detail::change_samples(image, [](std::uint8_t sample) {
-    return static_cast<std::uint8_t>(sample < 128 ? sample : 255 - sample);
-  });
-}
+inline void solarize(Image& image) { detail::change_samples<detail::Solarize>(image); }
 
 /// How strongly color_jitter() may change an image.
 struct ColorJitter {

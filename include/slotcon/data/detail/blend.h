@@ -1,40 +1,46 @@
-// Mixes a sample with a duller one, as Pillow's blend does.
+// Mixes samples with duller ones, as Pillow's blend does.
 #pragma once
 
-#include <array>
+#include <slotcon/data/detail/luma.h>
+#include <slotcon/data/detail/pixel_block.h>
+#include <slotcon/data/detail/vector_target.h>
+
 #include <cstddef>
 #include <cstdint>
 
 namespace slotcon::data::detail {
 
-/// The luma of ITU-R BT.601 in 16-bit fixed point.
-inline std::uint8_t luma(const std::uint8_t* pixel) {
-  return static_cast<std::uint8_t>(
-      (19595u * pixel[0] + 38470u * pixel[1] + 7471u * pixel[2] + 32768u) >> 16);
-}
-
 /// dull + factor * (sample - dull), in float32, truncated and clipped to 0 ... 255.
 ///
-/// The products are tabled: stored, they are rounded before the sum, so that the compiler cannot
-/// fuse the two, and samples cost a look-up instead of a multiplication.
-class Blend {
- public:
-  explicit Blend(float factor) {
-    for (std::size_t i = 0; i < products_.size(); ++i) {
-      products_[i] = factor * (static_cast<float>(i) - kOffset);
+/// The product is exact in float64 and rounded by the cast: no compiler can fuse it with the sum.
+SLOTCON_VECTORISED int blend(int dull, int sample, float factor) {
+  const auto product = static_cast<float>(static_cast<double>(factor) * (sample - dull));
+  const float mixed = static_cast<float>(dull) + product;
+  const float low = mixed > 0 ? mixed : 0.0f;
+  return static_cast<int>(low < 255 ? low : 255.0f);
+}
+
+/// Blends `count` samples with `dull`.
+struct BlendSamples {
+  SLOTCON_VECTORISED static void run(std::uint8_t* samples, std::size_t count, int dull,
+                                     float factor) {
+    for (std::size_t i = 0; i < count; ++i) {
+      samples[i] = static_cast<std::uint8_t>(blend(dull, samples[i], factor));
     }
   }
+};
 
-  std::uint8_t operator()(std::uint8_t dull, std::uint8_t sample) const {
-    const float product = products_[static_cast<std::size_t>(sample - dull + kOffset)];
-    const float mixed = static_cast<float>(dull) + product;
-    return static_cast<std::uint8_t>(mixed <= 0 ? 0 : (mixed >= 255 ? 255 : mixed));
+/// Blends `count` pixels with their luma.
+struct BlendWithLuma {
+  SLOTCON_VECTORISED static void run(std::uint8_t* pixels, std::size_t count, float factor) {
+    change_each_pixel(pixels, count, BlendWithLuma{factor});
+  }
+  SLOTCON_VECTORISED ColourTriple operator()(int red, int green, int blue) const {
+    const int gray = luma(red, green, blue);
+    return {blend(gray, red, factor), blend(gray, green, factor), blend(gray, blue, factor)};
   }
 
- private:
-  static constexpr int kOffset = 255;  // the table's place of the difference 0
-
-  std::array<float, 2 * kOffset + 1> products_{};
+  float factor;
 };
 
 }  // namespace slotcon::data::detail

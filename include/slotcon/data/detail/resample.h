@@ -85,24 +85,37 @@ SLOTCON_VECTORISED std::uint8_t rounded_sample(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
 }
 
+/// A weighted sum of `run.count` lines of kCount samples that lie `stride` bytes apart.
+template <std::size_t kCount>
+SLOTCON_VECTORISED void weighted_sum(const std::uint8_t* line, std::size_t stride,
+                                     const ResampleWeights::Run& run, const std::int32_t* weights,
+                                     std::uint8_t* output) {
+  std::int32_t sums[kCount];
+  for (std::size_t i = 0; i < kCount; ++i) sums[i] = 1 << (kWeightBits - 1);
+  line += static_cast<std::size_t>(run.first) * stride;
+  for (int tap = 0; tap < run.count; ++tap, line += stride) {
+    const std::int32_t weight = weights[tap];
+    for (std::size_t i = 0; i < kCount; ++i) sums[i] += weight * line[i];
+  }
+  for (std::size_t i = 0; i < kCount; ++i) output[i] = rounded_sample(sums[i]);
+}
+
 /// Resamples the columns of `input`, whose rows lie `stride` bytes apart: output row y is a
 /// weighted sum of input rows. Rows are `length` bytes long.
 struct ResampleRows {
+  static constexpr std::size_t kStrip = 48;  // bytes of a row, whose sums stay in registers
+
   SLOTCON_VECTORISED static void run(const std::uint8_t* input, std::size_t stride,
                                      std::size_t length, const ResampleWeights* plan,
                                      std::uint8_t* output) {
-    std::vector<std::int32_t> sums(length);
     const int outputs = static_cast<int>(plan->runs.size());
     for (int y = 0; y < outputs; ++y, output += length) {
-      std::fill(sums.begin(), sums.end(), 1 << (kWeightBits - 1));
-      const auto run = plan->runs[static_cast<std::size_t>(y)];
-      const std::int32_t* weights = plan->of(y);
-      for (int tap = 0; tap < run.count; ++tap) {
-        const std::uint8_t* row = input + static_cast<std::size_t>(run.first + tap) * stride;
-        const std::int32_t weight = weights[tap];
-        for (std::size_t i = 0; i < length; ++i) sums[i] += weight * row[i];
+      const auto& run = plan->runs[static_cast<std::size_t>(y)];
+      std::size_t i = 0;
+      for (; i + kStrip <= length; i += kStrip) {
+        weighted_sum<kStrip>(input + i, stride, run, plan->of(y), output + i);
       }
-      for (std::size_t i = 0; i < length; ++i) output[i] = rounded_sample(sums[i]);
+      for (; i < length; ++i) weighted_sum<1>(input + i, stride, run, plan->of(y), output + i);
     }
   }
 };
@@ -122,28 +135,13 @@ struct ResampleColumns {
       const auto first = static_cast<std::size_t>(top);
       RowBlock::gather(input + first * stride, stride, width, rows, columns.data());
       for (int x = 0; x < outputs; ++x) {
-        resample(columns.data(), *plan, x, resampled.data());
+        weighted_sum<RowBlock::kLanes>(
+            columns.data(), RowBlock::kLanes, plan->runs[static_cast<std::size_t>(x)], plan->of(x),
+            resampled.data() + static_cast<std::size_t>(x) * RowBlock::kLanes);
       }
       RowBlock::scatter(resampled.data(), outputs, rows, output + first * output_stride,
                         output_stride);
     }
-  }
-
- private:
-  SLOTCON_VECTORISED static void resample(const std::uint8_t* columns, const ResampleWeights& plan,
-                                          int x, std::uint8_t* resampled) {
-    constexpr std::size_t kLanes = RowBlock::kLanes;
-    const auto run = plan.runs[static_cast<std::size_t>(x)];
-    const std::int32_t* weights = plan.of(x);
-    const std::uint8_t* column = columns + static_cast<std::size_t>(run.first) * kLanes;
-    std::int32_t sums[kLanes];
-    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] = 1 << (kWeightBits - 1);
-    for (int tap = 0; tap < run.count; ++tap, column += kLanes) {
-      const std::int32_t weight = weights[tap];
-      for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += weight * column[lane];
-    }
-    std::uint8_t* output = resampled + static_cast<std::size_t>(x) * kLanes;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) output[lane] = rounded_sample(sums[lane]);
   }
 };
 
