@@ -309,14 +309,15 @@ TEST_F(SlotInfoNCECuda, EveryScheduleGivesTheSameBits) {
 
 namespace {
 
-/// Whether a few cases are right, in which the last of everything counts.
+/// Whether a few cases are right, in which the last of everything counts; small ones first, where
+/// most bugs show.
 std::function<bool()> all_right(Arithmetic arithmetic) {
   std::vector<Case> cases;
-  for (const auto& sizes : {Sizes{65, 129, 65}, Sizes{4, 2, 64}, Sizes{64, 64, 32}}) {
+  for (const auto& sizes : {Sizes{4, 2, 64}, Sizes{64, 64, 32}, Sizes{65, 129, 65}}) {
     cases.emplace_back(sizes, arithmetic);
     cases.back().positive[sizes.queries - 1] = sizes.keys - 1;
   }
-  cases[1].spare = 1;
+  cases[0].spare = 1;
   return [cases, judges = std::vector<Judge>(cases.begin(), cases.end())] {
     for (std::size_t i = 0; i < cases.size(); ++i) {
       if (!judges[i].as_exact_as_the_reference(emulated(cases[i]))) return false;
@@ -354,7 +355,7 @@ TEST_F(SlotInfoNCECuda, ANodeOfTheGraphGivesBothGradientsAndNoSecondOne) {
 
 #if defined(SLOTCON_EMULATION_ASAN)
 TEST_F(SlotInfoNCECuda, EveryOverrunIsFound) {
-  for (const auto arithmetic : kArithmetics) {
+  for (const auto arithmetic : {Arithmetic::kFloat32, Arithmetic::kTf32, Arithmetic::kFloat16}) {
     SCOPED_TRACE(name_of(arithmetic));
     emulation::expect_every_overrun_is_found(all_right(arithmetic));
   }
