@@ -62,7 +62,8 @@ inline void check_evaluation_flags(const RunOptions& run) {
 inline std::optional<slotcon::data::LabelledImages> labelled_images(
     const PretrainOptions& options) {
   if (!options.run.eval_images.empty()) {
-    return slotcon::data::load_labelled_images(options.run.eval_images, options.run.eval_labels);
+    return slotcon::data::load_labelled_images(
+        slotcon::data::labelled_folders(options.run.eval_images, options.run.eval_labels));
   }
   if (!uses_scenes(options)) return std::nullopt;
   slotcon::data::LabelledImages set;

@@ -57,6 +57,23 @@ TEST(HungarianScore, MaximisesTheSumOfIouAndNotOfPositions) {
   EXPECT_DOUBLE_EQ(score.pixel_accuracy, 55.0 / 115.0);
 }
 
+TEST(HungarianScore, MaximisesPositionsWhereAsked) {
+  // 60 + 0 > 50 + 5; the pair without a position is no match.
+  const auto score = hungarian_score(with_counts(torch::tensor({60, 50, 5, 0}).view({2, 2})),
+                                     slotcon::eval::Matching::kPositions);
+  EXPECT_EQ(score.class_of_cluster, (Ids{0, -1}));
+  expect_iou(score, {60.0 / 115.0, 0.0});
+  EXPECT_DOUBLE_EQ(score.pixel_accuracy, 60.0 / 115.0);
+}
+
+TEST(LabelledScore, TakesClustersAsClasses) {
+  const auto score =
+      slotcon::eval::labelled_score(with_counts(torch::tensor({6, 2, 1, 3}).view({2, 2})));
+  expect_iou(score, {6.0 / 9.0, 3.0 / 6.0});
+  EXPECT_DOUBLE_EQ(score.pixel_accuracy, 9.0 / 12.0);
+  EXPECT_THROW(slotcon::eval::labelled_score(ConfusionMatrix(3, 2)), c10::ValueError);
+}
+
 TEST(HungarianScore, CountsUnmatchedClustersAsErrors) {
   // Cluster 2 is one too many: its 4 positions of class 0 are missed there.
   const auto score = hungarian_score(with_counts(torch::tensor({6, 0, 0, 10, 4, 0}).view({3, 2})));
@@ -132,9 +149,14 @@ TEST(SegmentationScore, DoesNotDependOnTheNumberingOfClusters) {
   counts.select(1, 3).zero_();  // a class that does not occur
   const torch::Tensor order = torch::tensor({3, 0, 8, 1, 7, 2, 6, 4, 5});
   const torch::Tensor renumbered = counts.index_select(0, order);
-  for (const auto score : {hungarian_score, majority_score}) {
-    const SegmentationScore first = score(with_counts(counts));
-    const SegmentationScore second = score(with_counts(renumbered));
+  const auto scores = [](const torch::Tensor& matrix) {
+    const auto confusion = with_counts(matrix);
+    return std::vector{hungarian_score(confusion),
+                       hungarian_score(confusion, slotcon::eval::Matching::kPositions),
+                       majority_score(confusion)};
+  };
+  for (std::size_t kind = 0; kind < 3; ++kind) {
+    const SegmentationScore first = scores(counts)[kind], second = scores(renumbered)[kind];
     EXPECT_DOUBLE_EQ(first.mean_iou, second.mean_iou);
     EXPECT_DOUBLE_EQ(first.pixel_accuracy, second.pixel_accuracy);
     for (std::size_t i = 0; i < 9; ++i) {

@@ -1,6 +1,7 @@
 // Images from a folder, or from a list of files.
 #pragma once
 
+#include <slotcon/data/detail/list_file.h>
 #include <slotcon/data/image.h>
 #include <slotcon/data/image_file.h>
 #include <slotcon/data/image_source.h>
@@ -11,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -55,19 +55,10 @@ inline std::vector<std::string> images_in_folder(const std::string& folder) {
 }
 
 inline std::vector<std::string> images_in_list(const std::string& list) {
-  std::ifstream file(list);
-  if (!file) throw std::runtime_error("list_images: cannot open the list '" + list + "'");
   const auto folder = std::filesystem::path(list).parent_path();
   std::vector<std::string> paths;
-  for (std::string line; std::getline(file, line);) {
-    const auto first = line.find_first_not_of(" \t\r");
-    if (first == std::string::npos || line[first] == '#') continue;
-    const auto last = line.find_last_not_of(" \t\r");
-    paths.push_back((folder / line.substr(first, last - first + 1)).string());
-  }
-  if (paths.empty()) {
-    throw std::runtime_error("list_images: expected one path a line in the list '" + list +
-                             "', found none");
+  for (const auto& line : lines_of_list("list_images", list)) {
+    paths.push_back((folder / line).string());
   }
   return paths;
 }

@@ -1,11 +1,11 @@
-// Images with their label maps, for scoring a segmentation.
+// Images with their label maps in memory, for scoring a segmentation.
 #pragma once
 
 #include <slotcon/data/image.h>
 #include <slotcon/data/image_file.h>
-#include <slotcon/data/image_folder.h>
+#include <slotcon/data/labelled_files.h>
 
-#include <filesystem>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,38 +20,28 @@ struct LabelledImages {
   std::vector<std::string> names;
 };
 
-/// Reads a folder of images and the label maps of the same relative names, with extension .png, in
-/// another.
+/// Reads labelled images. `prepare` gets each pair when it is read, to cut it to a size or to put
+/// classes in the place of labels, before the next is read.
 ///
-/// Throws std::runtime_error or std::invalid_argument, naming the file, when an image has no label
-/// map, a map has another size than its image, or a file cannot be read: a score over part of a set
-/// is no score.
-inline LabelledImages load_labelled_images(const std::string& image_folder,
-                                           const std::string& label_folder) {
-  if (!std::filesystem::is_directory(label_folder)) {
-    throw std::invalid_argument("load_labelled_images: expected a folder of label maps, got '" +
-                                label_folder + "'");
-  }
+/// Throws std::runtime_error, naming the file, when a map has another size than its image or a file
+/// cannot be read: a score over part of a set is no score.
+inline LabelledImages load_labelled_images(
+    const std::vector<LabelledFile>& files,
+    const std::function<void(Image&, LabelMap&)>& prepare = [](Image&, LabelMap&) {}) {
   LabelledImages set;
-  for (const auto& path : list_images(image_folder)) {
-    const auto name = std::filesystem::relative(path, image_folder);
-    auto label_path = std::filesystem::path(label_folder) / name;
-    label_path.replace_extension(".png");
-    if (!std::filesystem::exists(label_path)) {
-      throw std::runtime_error("load_labelled_images: expected the label map '" +
-                               label_path.string() + "' of '" + path + "', found none");
-    }
-    auto image = read_image(path);
-    auto labels = read_label_map(label_path.string());
+  for (const auto& file : files) {
+    auto image = read_image(file.image);
+    auto labels = read_label_map(file.labels);
     if (labels.height != image.height || labels.width != image.width) {
-      throw std::runtime_error("load_labelled_images: expected '" + label_path.string() +
-                               "' to be " + std::to_string(image.width) + "x" +
-                               std::to_string(image.height) + " like its image, got " +
-                               std::to_string(labels.width) + "x" + std::to_string(labels.height));
+      throw std::runtime_error("load_labelled_images: expected '" + file.labels + "' to be " +
+                               std::to_string(image.width) + "x" + std::to_string(image.height) +
+                               " like its image, got " + std::to_string(labels.width) + "x" +
+                               std::to_string(labels.height));
     }
+    prepare(image, labels);
     set.images.push_back(std::move(image));
     set.labels.push_back(std::move(labels));
-    set.names.push_back(name.string());
+    set.names.push_back(file.name);
   }
   return set;
 }

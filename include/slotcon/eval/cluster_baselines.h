@@ -26,7 +26,8 @@ struct BaselineOptions {
   TORCH_ARG(std::int64_t, clusters);                     ///< K >= 1: clusters of k-means.
   TORCH_ARG(std::int64_t, classes);                      ///< >= 1: classes of the labels.
   TORCH_ARG(std::optional<std::int64_t>, ignore_label);  ///< Not scored, if there is one.
-  TORCH_ARG(std::uint64_t, seed) = 0;  ///< Of the sample and of the starts of k-means.
+  TORCH_ARG(std::uint64_t, seed) = 0;              ///< Of the sample and of the starts of k-means.
+  TORCH_ARG(Matching, matching) = Matching::kIou;  ///< Of `hungarian_score`.
 };
 
 /// One row of the table.
@@ -77,7 +78,7 @@ inline Baseline pixel_baseline(const std::vector<data::Image>& images,
     confusion.add(clusters.view({images[i].height, images[i].width}), labels[i],
                   options.ignore_label());
   }
-  return {std::string("k-means ") + name(feature), hungarian_score(confusion),
+  return {std::string("k-means ") + name(feature), hungarian_score(confusion, options.matching()),
           majority_score(confusion)};
 }
 
@@ -87,7 +88,7 @@ inline Baseline one_cluster_baseline(const std::vector<data::LabelMap>& labels,
   for (const data::LabelMap& map : labels) {
     confusion.add(torch::zeros({map.height, map.width}, torch::kLong), map, options.ignore_label());
   }
-  return {"one cluster", hungarian_score(confusion), majority_score(confusion)};
+  return {"one cluster", hungarian_score(confusion, options.matching()), majority_score(confusion)};
 }
 
 }  // namespace detail

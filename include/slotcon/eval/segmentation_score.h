@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -90,26 +91,49 @@ inline SegmentationScore score_of_classes(const ClassCounts& counts,
 
 }  // namespace detail
 
-/// Scores clusters that are matched one to one with classes (Hungarian matching).
-///
-/// The matching maximises the sum of IoU(cluster, class) = TP / (TP + FP + FN). A matched pair that
-/// shares no position is no match. Clusters without a class count as errors: their positions are
-/// missed (FN) by the classes that they lie on. Classes without a cluster have IoU 0 if they occur.
-/// So the mean is over the classes that occur, and renumbering the clusters does not change it.
-/// Note: evaluations that insist on a full matching give IoU 0, not NaN, to a class that does not
-/// occur and is left with a cluster that has positions.
-inline SegmentationScore hungarian_score(const ConfusionMatrix& confusion) {
-  const detail::ClassCounts counts(confusion);
-  std::vector<double> iou(counts.clusters() * counts.classes(), 0.0);
+/// What a one-to-one matching of clusters and classes maximises the sum of.
+enum class Matching {
+  kIou,       ///< IoU(cluster, class) = TP / (TP + FP + FN), the measure that is reported
+  kPositions  ///< positions, so the accuracy: what the published tables of COCO-Stuff-27 do
+};
+
+inline const char* name_of(Matching matching) {
+  return matching == Matching::kIou ? "sum of IoU" : "matched positions";
+}
+
+namespace detail {
+
+/// [clusters * classes]: 0 for a pair that shares no position.
+inline std::vector<double> matching_gains(const ClassCounts& counts, Matching matching) {
+  std::vector<double> gains(counts.clusters() * counts.classes(), 0.0);
   for (std::size_t cluster = 0; cluster < counts.clusters(); ++cluster) {
     for (std::size_t label = 0; label < counts.classes(); ++label) {
       const double hits = counts.count(cluster, label);
       const double either = counts.cluster_size(cluster) + counts.class_size(label) - hits;
-      if (hits > 0) iou[cluster * counts.classes() + label] = hits / either;
+      if (hits > 0) {
+        gains[cluster * counts.classes() + label] =
+            matching == Matching::kIou ? hits / either : hits;
+      }
     }
   }
-  std::vector<std::int64_t> class_of_cluster =
-      maximum_assignment(iou, confusion.num_clusters(), confusion.num_classes());
+  return gains;
+}
+
+}  // namespace detail
+
+/// Scores clusters that are matched one to one with classes (Hungarian matching).
+///
+/// A matched pair that shares no position is no match. Clusters without a class count as errors:
+/// their positions are missed (FN) by the classes that they lie on. Classes without a cluster have
+/// IoU 0 if they occur. So the mean is over the classes that occur, and renumbering the clusters
+/// does not change it.
+/// Note: evaluations that insist on a full matching give IoU 0, not NaN, to a class that does not
+/// occur and is left with a cluster that has positions.
+inline SegmentationScore hungarian_score(const ConfusionMatrix& confusion,
+                                         Matching matching = Matching::kIou) {
+  const detail::ClassCounts counts(confusion);
+  std::vector<std::int64_t> class_of_cluster = maximum_assignment(
+      detail::matching_gains(counts, matching), confusion.num_clusters(), confusion.num_classes());
   for (std::size_t cluster = 0; cluster < counts.clusters(); ++cluster) {
     const std::int64_t label = class_of_cluster[cluster];
     if (label < 0) continue;
@@ -118,6 +142,18 @@ inline SegmentationScore hungarian_score(const ConfusionMatrix& confusion) {
     }
   }
   return detail::score_of_classes(counts, std::move(class_of_cluster));
+}
+
+/// Scores predictions that are classes themselves: cluster i is class i.
+///
+/// Throws c10::ValueError unless there are as many clusters as classes.
+inline SegmentationScore labelled_score(const ConfusionMatrix& confusion) {
+  TORCH_CHECK_VALUE(confusion.num_clusters() == confusion.num_classes(),
+                    "labelled_score: expected a cluster for each class, got ",
+                    confusion.num_clusters(), " and ", confusion.num_classes(), " classes");
+  std::vector<std::int64_t> itself(static_cast<std::size_t>(confusion.num_classes()));
+  std::iota(itself.begin(), itself.end(), 0);
+  return detail::score_of_classes(detail::ClassCounts(confusion), std::move(itself));
 }
 
 /// Scores clusters that each take their most frequent class (majority vote, many to one).
