@@ -2,13 +2,13 @@
 //
 //     visualize --checkpoint run1/current.ckpt --images photos/
 //     visualize --checkpoint run1/current.ckpt --images photo.jpg --slots 3 17 40
-#include <slotcon/data/resize.h>
+#include <slotcon/data/image_file.h>
+#include <slotcon/data/image_folder.h>
 #include <slotcon/view/prototype_sheet.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -45,27 +45,6 @@ void add_flags(CLI::App& app, VisualizeOptions& o) {
       ->check(CLI::PositiveNumber);
   app.add_option("--size", o.size, "longer images are reduced to this shorter side; 0: as they are")
       ->check(CLI::NonNegativeNumber);
-}
-
-/// The images in memory, as prototype sheets read them.
-class LoadedImages : public slotcon::data::ImageSource {
- public:
-  explicit LoadedImages(const std::vector<Image>& images) : images_(images) {}
-  std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
-  Image load(std::int64_t index) const override {
-    return images_.at(static_cast<std::size_t>(index));
-  }
-
- private:
-  const std::vector<Image>& images_;
-};
-
-Image reduced(Image image, std::int64_t shorter_side) {
-  const auto shorter = std::min(image.height, image.width);
-  if (shorter_side == 0 || shorter <= shorter_side) return image;
-  const auto scaled = [&](int side) { return static_cast<int>(side * shorter_side / shorter); };
-  return slotcon::data::resize(image, scaled(image.height), scaled(image.width),
-                               slotcon::data::Filter::kBilinear);
 }
 
 std::vector<Image> load_images(const VisualizeOptions& options) {
@@ -110,18 +89,6 @@ void draw_images(const std::vector<Image>& images, const DenseMaps& maps,
     std::snprintf(name, sizeof name, "image_%04zu.png", i);
     write_picture(folder / name, sheet, shown.c_str());
   }
-}
-
-/// Score maps of one size, which ranking needs: those of the images resampled to the first one's
-/// map.
-torch::Tensor maps_of_one_size(const std::vector<torch::Tensor>& scores) {
-  std::vector<torch::Tensor> equal;
-  for (const auto& map : scores) {
-    equal.push_back(at::upsample_bilinear2d(map.unsqueeze(0),
-                                            {scores[0].size(1), scores[0].size(2)},
-                                            /*align_corners=*/false));
-  }
-  return torch::cat(equal);
 }
 
 void draw_prototypes(const std::vector<Image>& images, const DenseMaps& maps,
