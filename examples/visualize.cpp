@@ -9,12 +9,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/errors.h"
 #include "support/evaluation.h"
 #include "support/pictures.h"
+#include "support/report/reports.h"
 #include "support/trained_model.h"
 
 namespace examples {
@@ -73,6 +76,12 @@ void write_picture(const std::filesystem::path& file, const Image& picture, cons
   std::printf("%s  %s\n", file.c_str(), content);
 }
 
+std::string picture_name(std::size_t image) {
+  char name[32];
+  std::snprintf(name, sizeof name, "image_%04zu.png", image);
+  return name;
+}
+
 /// Each image with its segmentation and heat maps, one picture an image.
 void draw_images(const std::vector<Image>& images, const DenseMaps& maps,
                  const VisualizeOptions& options) {
@@ -85,9 +94,7 @@ void draw_images(const std::vector<Image>& images, const DenseMaps& maps,
     const auto sheet = slotcon::view::contact_sheet({slot_row(images[i], scores, winners, slots)});
     std::string shown = "image, segmentation, heat maps of slots";
     for (const auto slot : slots) shown += " " + std::to_string(slot);
-    char name[32];
-    std::snprintf(name, sizeof name, "image_%04zu.png", i);
-    write_picture(folder / name, sheet, shown.c_str());
+    write_picture(folder / picture_name(i), sheet, shown.c_str());
   }
 }
 
@@ -104,6 +111,24 @@ void draw_prototypes(const std::vector<Image>& images, const DenseMaps& maps,
   write_picture(std::filesystem::path(options.output_dir) / "prototypes.png", sheet, rows.c_str());
 }
 
+void write_report(const std::vector<Image>& images, const DenseMaps& maps,
+                  const VisualizeOptions& options, const ModelOptions& model) {
+  SlotPictures pictures{options.images, {}, {}, maps.scores};
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    pictures.names.push_back(picture_name(i));
+    pictures.images.push_back(reduced(images[i], kShownSide));
+  }
+  const Facts facts{{"checkpoint", options.checkpoint},
+                    {"images", options.images},
+                    {"size", std::to_string(options.size)}};
+  const auto file = std::filesystem::path(options.output_dir) / "report.html";
+  const auto lead = options.checkpoint + " on " + std::to_string(images.size()) + " images of " +
+                    options.images + ".";
+  write_page(file, findings_page("SlotCon slots", lead, {std::nullopt, std::move(pictures)}, facts,
+                                 model));
+  std::printf("%s  a page with heat maps, prototypes and how often they win\n", file.c_str());
+}
+
 int run_program(int argc, char** argv) {
   VisualizeOptions options;
   CLI::App app("Draws heat maps, segmentations and the nearest images of prototypes.");
@@ -118,6 +143,7 @@ int run_program(int argc, char** argv) {
       with_trained_model(trained, [&](auto model) { return dense_maps(model, images); });
   draw_images(images, maps, options);
   draw_prototypes(images, maps, options);
+  write_report(images, maps, options, trained.options);
   return 0;
 }
 

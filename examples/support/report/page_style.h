@@ -21,7 +21,7 @@ h3{font-size:1rem;margin:0 0 4px}
 p{margin:0 0 12px;max-width:75ch}
 a{color:var(--accent)}
 .lead{font-size:1.05rem;color:var(--muted);overflow-wrap:anywhere}
-.note{color:var(--muted);font-size:.92rem}
+.note{color:var(--muted);font-size:.92rem;max-width:100ch;overflow-wrap:anywhere}
 .status{display:inline-block;vertical-align:middle;font-size:.8rem;font-weight:600;
 letter-spacing:.02em;padding:3px 10px;border-radius:99px;background:var(--bar)}
 nav{position:sticky;top:0;z-index:1;background:var(--page);border-bottom:1px solid var(--rule)}
@@ -44,10 +44,8 @@ font-variant-numeric:tabular-nums}
 overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(320px,100%),1fr));
 gap:14px;margin:14px 0}
-.card figcaption{font-size:.9rem;color:var(--muted)}
-.card figcaption strong{display:block;font-size:1rem;color:var(--text)}
-.card .values{display:block;margin:2px 0 8px;font-variant-numeric:tabular-nums}
-.card .meaning{display:block;margin-top:8px}
+.card figcaption{font-size:.9rem;line-height:1.45;color:var(--muted);margin-top:8px}
+.card .values{font-size:.88rem;color:var(--muted);margin:0 0 8px;font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto;margin:14px 0;border:1px solid var(--rule);border-radius:10px;
 background:var(--card)}
 table{border-collapse:collapse;width:100%;font-size:.94rem;font-variant-numeric:tabular-nums}
@@ -58,7 +56,8 @@ thead th{font-weight:600;border-bottom:1px solid var(--rule);vertical-align:bott
 thead th[scope=colgroup]{text-align:center;border-bottom:0}
 tbody+tbody tr:first-child>*{border-top:1px solid var(--rule)}
 tbody tr:hover{background:color-mix(in srgb,var(--bar) 30%,transparent)}
-td.share{background:linear-gradient(var(--bar),var(--bar)) no-repeat 0 50%/var(--share) 72%}
+td.share{min-width:8.5em;background:linear-gradient(var(--bar),var(--bar)) no-repeat 0 50%/
+calc((100% - 5em)*var(--share)) 62%}
 td.best{font-weight:700}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(270px,100%),1fr));
 gap:0 28px;margin:10px 0}
@@ -66,11 +65,16 @@ gap:0 28px;margin:10px 0}
 border-bottom:1px solid var(--rule);font-size:.94rem}
 .facts dt{color:var(--muted)}
 .facts dd{margin:0;text-align:right;overflow-wrap:anywhere}
-.protocol{grid-template-columns:1fr;max-width:75ch}
+.protocol{grid-template-columns:1fr;max-width:95ch}
+.protocol div{justify-content:flex-start}
+.protocol dt{flex:0 0 6.5em}
+.protocol dd{text-align:left}
 .picture-rows{display:grid;gap:18px;margin:14px 0}
 .two{grid-template-columns:repeat(auto-fill,minmax(min(460px,100%),1fr))}
-.cells{display:grid;grid-template-columns:repeat(auto-fill,minmax(100px,1fr));gap:8px;margin-top:8px}
+.cells{display:grid;grid-template-columns:repeat(3,1fr);gap:8px;margin-top:8px}
+@media(min-width:700px){.cells{grid-template-columns:repeat(6,1fr)}}
 .two .cells{grid-template-columns:repeat(5,1fr);gap:6px}
+.picture-rows h3{font-size:.92rem}
 .cells figure{margin:0}
 .cells img{display:block;width:100%;height:auto;border-radius:4px}
 .cells figcaption{font-size:.8rem;line-height:1.35;margin-top:4px}

@@ -101,11 +101,25 @@ inline Page training_page(const PretrainOptions& options, const TrainingHistory&
   if (has_figure(history, "cross_entropy")) {
     page.figures.push_back({"Grouping loss",
                             slotcon::view::short_number(last_of(history, "cross_entropy")),
-                            level_of_ignorance(prototypes).label + ": nothing learned"});
+                            level_of_ignorance(prototypes).label + " means: nothing learned"});
   }
   page.sections.push_back(training_section(history, prototypes));
   page.sections.push_back(diagnostics_section(history, prototypes));
   page.sections.push_back(detail::options_section(options));
+  return page;
+}
+
+/// The page about a network that was trained before: what it finds in images, and how it scores.
+inline Page findings_page(const std::string& title, const std::string& lead,
+                          const Findings& findings, const Facts& options,
+                          const ModelOptions& model) {
+  Page page;
+  page.title = title;
+  page.lead = lead;
+  detail::add_findings(findings, page);
+  page.sections.push_back(
+      {"options", "Options",
+       list_of(options) + "<h3>Model</h3>\n" + list_of(detail::facts_of(model))});
   return page;
 }
 

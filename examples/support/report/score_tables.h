@@ -64,7 +64,7 @@ inline std::string share_cell(double share, bool best) {
   const auto text = slotcon::view::fixed_number(share, 3);
   if (!std::isfinite(share)) return "<td>" + text + "</td>";
   return std::string("<td class=\"share") + (best ? " best" : "") +
-         "\" style=\"--share:" + std::to_string(std::lround(100 * share)) + "%\">" + text + "</td>";
+         "\" style=\"--share:" + slotcon::view::fixed_number(share, 3) + "\">" + text + "</td>";
 }
 
 /// The highest mean IoU of the rows with each number of clusters, where there are several.

@@ -34,32 +34,32 @@ struct SlotPictures {
 
 constexpr std::int64_t kPicturedImages = 100;  // that prototypes are looked for in
 constexpr std::int64_t kShownImages = 6;       // that are shown one by one
-constexpr std::int64_t kShownHeatMaps = 5;     // of each of them
+constexpr std::int64_t kShownHeatMaps = 4;     // of each of them
 constexpr std::int64_t kShownPrototypes = 12;  // the most used ones
 constexpr std::int64_t kNearestImages = 5;     // of each of them
 constexpr std::int64_t kSeenSide = 256;        // shorter side that the network sees, at most
 constexpr std::int64_t kShownSide = 112;       // shorter side on the page, at most
 
-/// Shows the first images of a source to the model, at most kPicturedImages. `names` has a name for
-/// each of them, or none.
+/// Shows images of a source to the model, at most kPicturedImages, from its first to its last as
+/// evenly as can be. `names` has a name for each of them, or none.
 template <class Model>
 SlotPictures look_at(Model& model, const slotcon::data::ImageSource& images,
                      const std::vector<std::string>& names, std::string source) {
   SlotPictures pictures;
   pictures.source = std::move(source);
-  for (std::int64_t i = 0; i < std::min(images.size(), kPicturedImages); ++i) {
-    const auto image = reduced(images.load(i), kSeenSide);
+  const auto count = std::min(images.size(), kPicturedImages);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto index = i * images.size() / count;
+    const auto image = reduced(images.load(index), kSeenSide);
     pictures.scores.push_back(dense_maps(model, {image}).scores[0]);
     pictures.images.push_back(reduced(image, kShownSide));
-    pictures.names.push_back(names.empty() ? "image " + std::to_string(i + 1)
-                                           : names.at(static_cast<std::size_t>(i)));
+    pictures.names.push_back(names.empty() ? "image " + std::to_string(index + 1)
+                                           : names.at(static_cast<std::size_t>(index)));
   }
   return pictures;
 }
 
 namespace detail {
-
-inline std::string percent(double share) { return slotcon::view::short_number(100 * share) + "%"; }
 
 /// A picture with a caption of HTML. What it shows is `description`, for readers who cannot see.
 inline std::string cell(const slotcon::data::Image& picture, const std::string& description,
@@ -95,14 +95,15 @@ inline std::string image_row(const SlotPictures& pictures, std::size_t i) {
     const auto share = pixels[slot].item<double>() / static_cast<double>(winners.numel());
     html += cell(slotcon::view::heat_map(pictures.scores[i][slot], image),
                  "Where slot " + std::to_string(slot) + " scores high in " + name,
-                 slot_name("slot", slot) + ", " + percent(share));
+                 slot_name("slot", slot) + ", " + slotcon::view::percent_text(share));
   }
   return html + "</div></div>\n";
 }
 
 inline std::string prototype_row(const SlotPictures& pictures, const torch::Tensor& order,
                                  std::int64_t prototype, double usage) {
-  auto html = "<div><h3>" + slot_name("prototype", prototype) + ", " + percent(usage) +
+  auto html = "<div><h3>" + slot_name("prototype", prototype) + ", " +
+              slotcon::view::percent_text(usage) +
               " of all positions</h3>\n<div class=\"cells\">\n";
   for (std::int64_t rank = 0; rank < order.size(1); ++rank) {
     const auto i = static_cast<std::size_t>(order[prototype][rank].item<std::int64_t>());
@@ -138,15 +139,17 @@ inline double perplexity_of(const std::vector<double>& usage) {
 
 }  // namespace detail
 
-/// The first images with their segmentations and heat maps.
+/// Some of the images with their segmentations and heat maps.
 inline PageSection slots_section(const SlotPictures& pictures) {
   auto html =
-      "<p class=\"note\">Each image, the slot that wins each of its pixels, and the scores of "
-      "its largest slots:<span class=\"heat\"></span>low to high. The share is that of "
-      "the pixels that a slot wins. Images: " +
+      "<p class=\"note\">Each image, the slot that wins each of its pixels, and the scores of its "
+      "largest slots, low<span class=\"heat\"></span>high. Shares are those of the pixels "
+      "that a slot wins. Images: " +
       slotcon::view::escape_html(pictures.source) + ".</p>\n<div class=\"picture-rows\">\n";
   const auto shown = std::min(pictures.images.size(), static_cast<std::size_t>(kShownImages));
-  for (std::size_t i = 0; i < shown; ++i) html += detail::image_row(pictures, i);
+  for (std::size_t i = 0; i < shown; ++i) {
+    html += detail::image_row(pictures, i * pictures.images.size() / shown);
+  }
   return {"slots", "What the slots found", html + "</div>\n"};
 }
 
@@ -157,12 +160,13 @@ inline PageSection prototypes_section(const SlotPictures& pictures) {
   const auto shown = std::min(used.size(), static_cast<std::size_t>(kShownPrototypes));
   const auto count = static_cast<std::int64_t>(pictures.images.size());
   const Facts facts{
-      {"Images", std::to_string(count) + " of " + pictures.source},
+      {"Images", std::to_string(count)},
       {"Prototypes", std::to_string(usage.size())},
       {"Win a position", std::to_string(used.size())},
       {"Perplexity of the shares", slotcon::view::short_number(detail::perplexity_of(usage))},
-      {"Most used", "prototype " + std::to_string(used.front()) + ", " +
-                        detail::percent(usage[static_cast<std::size_t>(used.front())])}};
+      {"Most used",
+       "prototype " + std::to_string(used.front()) + ", " +
+           slotcon::view::percent_text(usage[static_cast<std::size_t>(used.front())])}};
   auto html = "<div class=\"charts usage\"><figure class=\"card\"><h3>Usage</h3>\n" +
               slotcon::view::usage_histogram(usage) +
               "<figcaption>Share of positions that each prototype wins, in its colour of the "

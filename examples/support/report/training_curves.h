@@ -27,9 +27,9 @@ struct Curve {
   std::vector<slotcon::view::ReferenceLevel> references = {};
 };
 
-/// How many logged steps before and after each one its mean is over: a hundredth of all.
+/// How many logged steps before and after each one its mean is over: a fiftieth of all.
 inline std::size_t smoothing_of(const TrainingHistory& history) {
-  return history.steps.size() / 100;
+  return history.steps.size() / 50;
 }
 
 inline bool has_figure(const TrainingHistory& history, const std::string& figure) {

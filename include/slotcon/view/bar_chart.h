@@ -29,8 +29,8 @@ struct BarChartOptions {
   std::string x_name;                      ///< of the lower axis
   std::string unit;                        ///< after the numbers of the upright axis
   std::vector<ReferenceLevel> references;  ///< always in sight
-  int width = 400;                         ///< >= 200: of the drawing, in its own pixels
-  int height = 220;                        ///< >= 100
+  int width = 360;                         ///< >= 200: of the drawing, in its own pixels
+  int height = 200;                        ///< >= 100
 };
 
 namespace detail {

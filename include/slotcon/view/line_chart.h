@@ -27,8 +27,8 @@ struct LineChartOptions {
   bool logarithmic = false;  ///< upright axis; values that are not positive are gaps
   bool from_zero = false;    ///< the upright axis shows 0 too; not for a logarithmic one
   std::vector<ReferenceLevel> references;  ///< always in sight
-  int width = 400;                         ///< >= 200: of the drawing, in its own pixels
-  int height = 220;                        ///< >= 100
+  int width = 360;                         ///< >= 200: of the drawing, in its own pixels
+  int height = 200;                        ///< >= 100
 };
 
 namespace detail {
@@ -126,7 +126,7 @@ inline std::string line_chart(const std::vector<ChartLine>& lines,
 
   std::string svg = detail::svg_start(options.width, options.height, options.description);
   svg += detail::draw_levels(plot, y_axis, levels);
-  for (const auto& tick : x_axis.ticks(5)) {
+  for (const auto& tick : x_axis.ticks(6)) {
     svg += detail::svg_text(x_axis.position(tick.value), plot.bottom + 16, "middle", tick.label);
   }
   svg += detail::draw_name(plot, options.height, options.x_name);

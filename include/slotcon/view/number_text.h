@@ -62,4 +62,11 @@ inline std::string short_number(double value) {
   return detail::without_zeros(fixed_number(value, std::max(0, 2 - magnitude)));
 }
 
+/// A share as a percentage: "30.1%", and "0.049%" below one percent.
+inline std::string percent_text(double share) {
+  const double percent = 100 * share;
+  const bool small = std::abs(percent) < 1;
+  return (small ? short_number(percent) : detail::without_zeros(fixed_number(percent, 1))) + "%";
+}
+
 }  // namespace slotcon::view

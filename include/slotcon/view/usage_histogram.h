@@ -26,10 +26,9 @@ inline std::string usage_histogram(const std::vector<double>& usage) {
   std::vector<ChartBar> bars;
   std::size_t used = 0;
   for (const auto k : order) {
-    const double percent = 100 * usage[k];
-    if (percent > 0) ++used;
-    bars.push_back({percent, std::to_string(k),
-                    "prototype " + std::to_string(k) + ": " + short_number(percent) + "%",
+    if (usage[k] > 0) ++used;
+    bars.push_back({100 * usage[k], std::to_string(k),
+                    "prototype " + std::to_string(k) + ": " + percent_text(usage[k]),
                     palette_color(k)});
   }
   BarChartOptions options;
@@ -38,8 +37,8 @@ inline std::string usage_histogram(const std::vector<double>& usage) {
   options.x_name = "prototype, most used first";
   options.unit = "%";
   if (!usage.empty()) {
-    const double even = 100.0 / static_cast<double>(usage.size());
-    options.references.push_back({even, "all alike: " + short_number(even) + "%"});
+    const double even = 1.0 / static_cast<double>(usage.size());
+    options.references.push_back({100 * even, "all alike: " + percent_text(even)});
   }
   return bar_chart(bars, options);
 }
