@@ -33,7 +33,7 @@ outline-offset:2px;border-radius:3px}
 section{margin:44px 0}
 .warning{border-left:4px solid var(--warn-rule);background:var(--warn);padding:12px 16px;
 border-radius:0 8px 8px 0;margin:20px 0 0}
-.key-figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;
+.key-figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(190px,100%),380px));gap:14px;
 margin:24px 0 0}
 .key-figures div,.card{background:var(--card);border:1px solid var(--rule);border-radius:10px;
 padding:14px 16px;margin:0}
@@ -59,6 +59,9 @@ tbody tr:hover{background:color-mix(in srgb,var(--bar) 30%,transparent)}
 td.share{min-width:8.5em;background:linear-gradient(var(--bar),var(--bar)) no-repeat 0 50%/
 calc((100% - 5em)*var(--share)) 62%}
 td.best{font-weight:700}
+th[scope=row]{position:sticky;left:0;background:var(--card)}
+@media(max-width:699px){th,td{padding:6px 9px}th[scope=row]{white-space:normal;min-width:7.5em}
+td.share{min-width:0;background:none}}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(270px,100%),1fr));
 gap:0 28px;margin:10px 0}
 .facts div{display:flex;justify-content:space-between;gap:14px;padding:5px 0;

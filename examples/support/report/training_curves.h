@@ -192,7 +192,7 @@ inline std::string legend_of_curves(const TrainingHistory& history) {
   const auto half_width = smoothing_of(history);
   if (half_width == 0) return "";
   return paragraph("Pale lines are the figures as they were logged, strong ones their mean over " +
-                       std::to_string(2 * half_width + 1) +
+                       slotcon::view::fixed_number(2.0 * half_width + 1, 0) +
                        " logged steps. Point at a chart to read it.",
                    "note");
 }
@@ -217,7 +217,7 @@ inline std::vector<PageWarning> warnings_in(const TrainingHistory& history) {
   for (const auto& warning : history.warnings) {
     const auto step = slotcon::view::fixed_number(static_cast<double>(warning.step), 0);
     warnings.push_back(
-        {"Warning: " + warning.name + " collapse by step " + step + ".", warning.advice});
+        {"Warning: " + warning.name + " collapse by step " + step + ":", warning.advice + "."});
   }
   return warnings;
 }

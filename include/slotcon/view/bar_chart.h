@@ -112,7 +112,7 @@ inline std::string bar_chart(const std::vector<ChartBar>& bars, const BarChartOp
   range.include(0);
   for (const auto& bar : bars) range.include(bar.value);
   for (const auto& reference : options.references) range.include(reference.value);
-  auto levels = ChartAxis::rounded(range, 1, 0, detail::kLevelSteps).ticks(detail::kLevelSteps);
+  auto levels = ChartAxis::rounded(range, 1, 0, detail::kLevelSteps).ticks();
   for (auto& level : levels) level.label += options.unit;
   const auto plot = detail::plot_area(options.width, options.height, levels);
   const auto axis = ChartAxis::rounded(range, plot.bottom, plot.top, detail::kLevelSteps);

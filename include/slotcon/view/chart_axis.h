@@ -34,17 +34,17 @@ class ValueRange {
   double low() const { return low_; }
   double high() const { return high_; }
 
-  /// At least as wide as a chart can show: a single value v gets |v| / 2 on each side, and 0 gets
-  /// 1/2; nothing becomes 0 ... 1.
+  /// At least as wide as a chart can show: a single value v gets |v| / 2 on each side; nothing, and
+  /// 0 alone, become 0 ... 1.
   ValueRange widened() const {
     ValueRange wide = *this;
-    if (empty()) {
+    const double size = std::max(std::abs(low_), std::abs(high_));
+    if (empty() || size == 0) {
       wide.include(0);
       wide.include(1);
-    } else if (high_ - low_ <= 1e-9 * std::max(std::abs(low_), std::abs(high_))) {
-      const double margin = high_ == 0 ? 0.5 : std::abs(high_) / 2;
-      wide.include(low_ - margin);
-      wide.include(high_ + margin);
+    } else if (high_ - low_ <= 1e-9 * size) {
+      wide.include(low_ - size / 2);
+      wide.include(high_ + size / 2);
     }
     return wide;
   }
@@ -56,9 +56,9 @@ class ValueRange {
 
 namespace detail {
 
-/// 1, 2 or 5 times a power of ten: the smallest such step that takes at most `count` steps.
-inline double tick_step(double low, double high, int count) {
-  const double least = high / count - low / count;
+/// 1, 2 or 5 times a power of ten: the smallest such step that takes at most `steps` steps.
+inline double tick_step(double low, double high, int steps) {
+  const double least = high / steps - low / steps;
   const double power = std::pow(10.0, std::floor(std::log10(least)));
   for (const double multiple : {1.0, 2.0, 5.0}) {
     if (multiple * power >= least * (1 - 1e-9)) return multiple * power;
@@ -68,8 +68,7 @@ inline double tick_step(double low, double high, int count) {
 
 /// A multiple of a tick's step, with the digits that tell it from the next.
 inline std::string tick_label(double value, double step) {
-  const double size = std::abs(value);
-  if (size != 0 && (size >= 1e7 || step < 1e-4)) return short_number(value);
+  if (std::abs(value) >= 1e7 || step < 1e-4) return short_number(value);
   return fixed_number(value, std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))));
 }
 
@@ -78,28 +77,30 @@ inline std::string tick_label(double value, double step) {
 /// An axis of a chart, linear or logarithmic.
 class ChartAxis {
  public:
-  /// From `range` to pixels `start` ... `end`; `start` may be the larger, for axes that point up.
-  ChartAxis(const ValueRange& range, double start, double end)
-      : ChartAxis(range.widened(), start, end, /*logarithmic=*/false) {}
+  /// From `range` to pixels `start` ... `end`, with ticks at round numbers, at most `steps` >= 1
+  /// steps; `start` may be the larger, for axes that point up.
+  ChartAxis(const ValueRange& range, double start, double end, int steps)
+      : ChartAxis(range.widened(), start, end, step_of(range, steps), /*logarithmic=*/false) {}
 
-  /// The same with ends that are ticks, about `count` steps apart.
-  static ChartAxis rounded(const ValueRange& range, double start, double end, int count) {
+  /// The same with ends that are ticks; so there may be one step more on each side.
+  static ChartAxis rounded(const ValueRange& range, double start, double end, int steps) {
     const auto wide = range.widened();
-    const double step = detail::tick_step(wide.low(), wide.high(), count);
+    const double step = step_of(range, steps);
     ValueRange ends;
     ends.include(step * std::floor(wide.low() / step + 1e-9));
     ends.include(step * std::ceil(wide.high() / step - 1e-9));
-    return {ends, start, end, /*logarithmic=*/false};
+    return {ends, start, end, step, /*logarithmic=*/false};
   }
 
   /// Distances are ratios: from the power of ten below `range` to the one above. Values that are
   /// not positive have no place; `range` is of those that have one.
-  static ChartAxis logarithmic(const ValueRange& range, double start, double end) {
+  static ChartAxis logarithmic(const ValueRange& range, double start, double end, int steps) {
     ValueRange powers;
     powers.include(range.empty() ? 0 : std::floor(std::log10(range.low()) + 1e-9));
     powers.include(range.empty() ? 1 : std::ceil(std::log10(range.high()) - 1e-9));
     if (powers.low() == powers.high()) powers.include(powers.high() + 1);
-    return {powers, start, end, /*logarithmic=*/true};
+    const double step = std::ceil((powers.high() - powers.low()) / steps);
+    return {powers, start, end, step, /*logarithmic=*/true};
   }
 
   /// Whether a value has a place.
@@ -113,41 +114,35 @@ class ChartAxis {
     return start_ + (place - low_) / (high_ - low_) * (end_ - start_);
   }
 
-  /// At most `count` + 1 marked values, ascending, both ends of a rounded axis among them.
-  std::vector<AxisTick> ticks(int count) const {
-    return logarithmic_ ? ticks_of_powers(count) : ticks_of_steps(count);
+  /// The marked values, ascending.
+  std::vector<AxisTick> ticks() const {
+    const double first = logarithmic_ ? low_ / step_ : std::ceil(low_ / step_ - 1e-9);
+    const double last = std::floor(high_ / step_ + 1e-9);
+    std::vector<AxisTick> ticks;
+    for (double i = first; i <= last; ++i) {
+      const double place = i * step_;
+      const double value = logarithmic_ ? std::pow(10.0, place) : place;
+      const auto label = logarithmic_ ? short_number(value) : detail::tick_label(value, step_);
+      ticks.push_back({value, label});
+    }
+    return ticks;
   }
 
  private:
-  ChartAxis(const ValueRange& range, double start, double end, bool logarithmic)
+  ChartAxis(const ValueRange& range, double start, double end, double step, bool logarithmic)
       : low_(range.low()),
         high_(range.high()),
+        step_(step),
         start_(start),
         end_(end),
         logarithmic_(logarithmic) {}
 
-  std::vector<AxisTick> ticks_of_steps(int count) const {
-    const double step = detail::tick_step(low_, high_, count);
-    const double first = std::ceil(low_ / step - 1e-9);
-    const double last = std::floor(high_ / step + 1e-9);
-    std::vector<AxisTick> ticks;
-    for (double i = first; i <= last; ++i) {
-      ticks.push_back({i * step, detail::tick_label(i * step, step)});
-    }
-    return ticks;
+  static double step_of(const ValueRange& range, int steps) {
+    const auto wide = range.widened();
+    return detail::tick_step(wide.low(), wide.high(), steps);
   }
 
-  std::vector<AxisTick> ticks_of_powers(int count) const {
-    const double step = std::max(1.0, std::ceil((high_ - low_) / count));
-    std::vector<AxisTick> ticks;
-    for (double power = low_; power <= high_; power += step) {
-      const double value = std::pow(10.0, power);
-      ticks.push_back({value, short_number(value)});
-    }
-    return ticks;
-  }
-
-  double low_, high_;  // of values, or of their logarithms to base 10
+  double low_, high_, step_;  // of values, or of their logarithms to base 10
   double start_, end_;
   bool logarithmic_;
 };

@@ -45,7 +45,7 @@ inline ChartAxis upright_axis(const std::vector<ChartLine>& lines, const LineCha
   }
   for (const auto& reference : options.references) include(reference.value);
   if (options.from_zero) include(0);
-  return options.logarithmic ? ChartAxis::logarithmic(range, start, end)
+  return options.logarithmic ? ChartAxis::logarithmic(range, start, end, kLevelSteps)
                              : ChartAxis::rounded(range, start, end, kLevelSteps);
 }
 
@@ -119,14 +119,14 @@ inline std::string line_chart(const std::vector<ChartLine>& lines,
     detail::check_series("line_chart", line.points);
     for (const double x : line.points.x) x_range.include(x);
   }
-  const auto levels = detail::upright_axis(lines, options, 1, 0).ticks(detail::kLevelSteps);
+  const auto levels = detail::upright_axis(lines, options, 1, 0).ticks();
   const auto plot = detail::plot_area(options.width, options.height, levels);
   const auto y_axis = detail::upright_axis(lines, options, plot.bottom, plot.top);
-  const ChartAxis x_axis(x_range, plot.left, plot.right);
+  const ChartAxis x_axis(x_range, plot.left, plot.right, 6);
 
   std::string svg = detail::svg_start(options.width, options.height, options.description);
   svg += detail::draw_levels(plot, y_axis, levels);
-  for (const auto& tick : x_axis.ticks(6)) {
+  for (const auto& tick : x_axis.ticks()) {
     svg += detail::svg_text(x_axis.position(tick.value), plot.bottom + 16, "middle", tick.label);
   }
   svg += detail::draw_name(plot, options.height, options.x_name);
