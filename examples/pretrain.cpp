@@ -81,6 +81,7 @@ class Run {
       }
     } catch (const slotcon::TrainingDiverged& error) {
       log.finish();
+      state_.seconds = log.seconds();
       if (processes_.is_first()) write_report(options_, progress("diverged"), {});
       throw std::runtime_error(error.what() + last_checkpoint());
     }

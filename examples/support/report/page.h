@@ -90,7 +90,7 @@ inline std::string key_figures_of(const Page& page) {
   std::string html = "<dl class=\"key-figures\">\n";
   for (const auto& figure : page.figures) {
     html += "<div><dt>" + slotcon::view::escape_html(figure.name) + "</dt><dd>" +
-            slotcon::view::escape_html(figure.value) + "<small>" +
+            slotcon::view::escape_html(figure.value) + " <small>" +
             slotcon::view::escape_html(figure.note) + "</small></dd></div>\n";
   }
   return html + "</dl>\n";
