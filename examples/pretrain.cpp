@@ -14,11 +14,14 @@
 #include <slotcon/data/two_view_loader.h>
 #include <slotcon/train/schedule.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/allocator.h"
@@ -28,6 +31,7 @@
 #include "support/interrupt.h"
 #include "support/pictures.h"
 #include "support/processes.h"
+#include "support/report/reports.h"
 #include "support/training_images.h"
 #include "support/training_log.h"
 #include "support/training_state.h"
@@ -77,12 +81,18 @@ class Run {
       }
     } catch (const slotcon::TrainingDiverged& error) {
       log.finish();
+      state_.seconds = log.seconds();
+      if (processes_.is_first()) write_report(options_, progress("diverged"), {});
       throw std::runtime_error(error.what() + last_checkpoint());
     }
     log.finish();
     std::printf("trained %lld steps in %s\n", static_cast<long long>(total_steps()),
                 duration(log.seconds()).c_str());
     return true;
+  }
+
+  RunProgress progress(const char* status) const {
+    return {status, state_.step, total_steps(), image_count_, state_.seconds};
   }
 
  private:
@@ -141,7 +151,7 @@ class Run {
       save_if_due(log);
       if (processes_.any(interrupted())) {
         log.finish();
-        save(log);
+        save(log, "interrupted");
         processes_.wait_for_all();  // one that ends is a reason to end the others
         std::printf("interrupted at step %lld; saved to %s, --auto-resume goes on from there\n",
                     static_cast<long long>(state_.step), files_.current().c_str());
@@ -188,11 +198,12 @@ class Run {
     if (by_epoch && processes_.is_first()) files_.number(epoch);
   }
 
-  void save(const TrainingLog& log) {
+  void save(const TrainingLog& log, const char* status = "running") {
     if (!processes_.is_first()) return;
     log.sync();
     state_.seconds = saved_at_ = log.seconds();
     files_.save(state_.checkpoint(settings()));
+    write_report(options_, progress(status), {});
   }
 
   /// What must be the same for a run to go on: also the images that its folder holds.
@@ -228,12 +239,16 @@ class Run {
 
 /// The table of scores, where there are labels.
 template <class Model>
-void score(Model& model, const PretrainOptions& options) {
+std::optional<ReportedScores> score(Model& model, const PretrainOptions& options) {
   const auto set = labelled_images(options);
-  if (!set) return;
-  const auto rows = score_table(model, options.model, *set, scoring_options(options));
+  if (!set) return std::nullopt;
+  const auto scoring = scoring_options(options);
+  auto rows = score_table(model, options.model, *set, scoring);
   print_table(rows, set->images.size());
   write_json(path(options.run.output_dir) / "scores.json", rows);
+  return ReportedScores{std::move(rows),
+                        scoring_protocol(*set, name_of_labelled_images(options), scoring),
+                        class_names(options)};
 }
 
 /// The sheet of heat maps of the first images that the run is scored on, or else trained on.
@@ -241,7 +256,8 @@ template <class Model>
 void draw(Model& model, const PretrainOptions& options, const slotcon::data::ImageSource& images) {
   constexpr std::int64_t kRows = 6;
   constexpr std::int64_t kHeatMaps = 5;
-  auto shown = images_to_show(options, images, kRows);
+  std::vector<slotcon::data::Image> shown;
+  for (std::int64_t i = 0; i < std::min(kRows, images.size()); ++i) shown.push_back(images.load(i));
   const auto maps = dense_maps(model, shown);
   slotcon::data::write_png(path(options.run.output_dir) / "slots.png",
                            slot_sheet(shown, maps.scores, kHeatMaps));
@@ -250,6 +266,7 @@ void draw(Model& model, const PretrainOptions& options, const slotcon::data::Ima
 void list_files(const path& folder) {
   std::printf("\nFiles\n");
   const std::vector<std::pair<const char*, const char*>> files{
+      {"report.html", "all of it on a page: pictures, scores, curves, options"},
       {"slots.png", "image, segmentation, heat maps of its largest slots (blue low, red high)"},
       {"scores.json", "the table of scores, with the classes' own"},
       {"log.jsonl", "a line of figures every few steps"},
@@ -267,8 +284,11 @@ int pretrain(Model model, const PretrainOptions& options, const Processes& proce
   Run<Model> run(model, options, processes, images);
   if (!run.train()) return kInterruptedExit;
   if (!processes.is_first()) return 0;
-  score(model, options);
-  draw(model, options, *images);
+  Findings findings{score(model, options), std::nullopt};
+  const auto shown = images_to_show(options, images);
+  draw(model, options, *shown.source);
+  findings.pictures = look_at(model, *shown.source, shown.names, shown.description);
+  write_report(options, run.progress("finished"), findings);
   list_files(options.run.output_dir);
   return 0;
 }

@@ -6,16 +6,20 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "support/errors.h"
 #include "support/evaluation.h"
+#include "support/pictures.h"
+#include "support/report/reports.h"
 #include "support/trained_model.h"
 
 namespace examples {
 namespace {
 
 struct SegmentOptions {
-  std::string checkpoint, images, labels, json;
+  std::string checkpoint, images, labels, json, report;
   ScoringOptions scoring{0, 255};
 };
 
@@ -33,6 +37,8 @@ void add_flags(CLI::App& app, SegmentOptions& o) {
   app.add_option("--ignore-label", o.scoring.ignore_label, "label that is not scored");
   app.add_option("--seed", o.scoring.seed, "of the k-means samples and starts");
   app.add_option("--json", o.json, "also write the table, with the classes' own IoU, to this file");
+  app.add_option("--report", o.report,
+                 "also write a page (HTML) with the table and pictures of what the slots found");
 }
 
 /// The IoU of each class, by the one-to-one matching, of the rows about the trained network.
@@ -49,6 +55,26 @@ void print_classes(const std::vector<ScoreRow>& rows, std::int64_t classes) {
   }
 }
 
+void write_report(const SegmentOptions& options, const TrainedModel& trained,
+                  const slotcon::data::LabelledImages& set, std::vector<ScoreRow> rows) {
+  Findings findings;
+  findings.scores = {std::move(rows), scoring_protocol(set, options.images, options.scoring),
+                     /*classes=*/{}};
+  findings.pictures = with_trained_model(trained, [&](auto model) {
+    return look_at(model, LoadedImages(set.images), set.names, options.images);
+  });
+  const Facts facts{{"checkpoint", options.checkpoint},
+                    {"images", options.images},
+                    {"labels", options.labels},
+                    {"classes", std::to_string(options.scoring.classes)},
+                    {"ignore-label", std::to_string(options.scoring.ignore_label)},
+                    {"seed", std::to_string(options.scoring.seed)}};
+  const auto lead = options.checkpoint + " on " + std::to_string(set.images.size()) +
+                    " labelled images of " + options.images + ".";
+  write_page(options.report,
+             findings_page("SlotCon segmentation", lead, findings, facts, trained.options));
+}
+
 int run_program(int argc, char** argv) {
   SegmentOptions options;
   CLI::App app("Scores a checkpoint's segmentation of labelled images beside every baseline.");
@@ -63,6 +89,7 @@ int run_program(int argc, char** argv) {
   print_table(rows, set.images.size());
   print_classes(rows, options.scoring.classes);
   if (!options.json.empty()) write_json(options.json, rows);
+  if (!options.report.empty()) write_report(options, trained, set, rows);
   return 0;
 }
 

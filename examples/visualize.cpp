@@ -2,19 +2,22 @@
 //
 //     visualize --checkpoint run1/current.ckpt --images photos/
 //     visualize --checkpoint run1/current.ckpt --images photo.jpg --slots 3 17 40
-#include <slotcon/data/resize.h>
+#include <slotcon/data/image_file.h>
+#include <slotcon/data/image_folder.h>
 #include <slotcon/view/prototype_sheet.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/errors.h"
 #include "support/evaluation.h"
 #include "support/pictures.h"
+#include "support/report/reports.h"
 #include "support/trained_model.h"
 
 namespace examples {
@@ -47,27 +50,6 @@ void add_flags(CLI::App& app, VisualizeOptions& o) {
       ->check(CLI::NonNegativeNumber);
 }
 
-/// The images in memory, as prototype sheets read them.
-class LoadedImages : public slotcon::data::ImageSource {
- public:
-  explicit LoadedImages(const std::vector<Image>& images) : images_(images) {}
-  std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
-  Image load(std::int64_t index) const override {
-    return images_.at(static_cast<std::size_t>(index));
-  }
-
- private:
-  const std::vector<Image>& images_;
-};
-
-Image reduced(Image image, std::int64_t shorter_side) {
-  const auto shorter = std::min(image.height, image.width);
-  if (shorter_side == 0 || shorter <= shorter_side) return image;
-  const auto scaled = [&](int side) { return static_cast<int>(side * shorter_side / shorter); };
-  return slotcon::data::resize(image, scaled(image.height), scaled(image.width),
-                               slotcon::data::Filter::kBilinear);
-}
-
 std::vector<Image> load_images(const VisualizeOptions& options) {
   std::vector<Image> images;
   if (!std::filesystem::is_directory(options.images) &&
@@ -94,6 +76,12 @@ void write_picture(const std::filesystem::path& file, const Image& picture, cons
   std::printf("%s  %s\n", file.c_str(), content);
 }
 
+std::string picture_name(std::size_t image) {
+  char name[32];
+  std::snprintf(name, sizeof name, "image_%04zu.png", image);
+  return name;
+}
+
 /// Each image with its segmentation and heat maps, one picture an image.
 void draw_images(const std::vector<Image>& images, const DenseMaps& maps,
                  const VisualizeOptions& options) {
@@ -106,22 +94,8 @@ void draw_images(const std::vector<Image>& images, const DenseMaps& maps,
     const auto sheet = slotcon::view::contact_sheet({slot_row(images[i], scores, winners, slots)});
     std::string shown = "image, segmentation, heat maps of slots";
     for (const auto slot : slots) shown += " " + std::to_string(slot);
-    char name[32];
-    std::snprintf(name, sizeof name, "image_%04zu.png", i);
-    write_picture(folder / name, sheet, shown.c_str());
+    write_picture(folder / picture_name(i), sheet, shown.c_str());
   }
-}
-
-/// Score maps of one size, which ranking needs: those of the images resampled to the first one's
-/// map.
-torch::Tensor maps_of_one_size(const std::vector<torch::Tensor>& scores) {
-  std::vector<torch::Tensor> equal;
-  for (const auto& map : scores) {
-    equal.push_back(at::upsample_bilinear2d(map.unsqueeze(0),
-                                            {scores[0].size(1), scores[0].size(2)},
-                                            /*align_corners=*/false));
-  }
-  return torch::cat(equal);
 }
 
 void draw_prototypes(const std::vector<Image>& images, const DenseMaps& maps,
@@ -135,6 +109,24 @@ void draw_prototypes(const std::vector<Image>& images, const DenseMaps& maps,
   std::string rows = "nearest images of prototypes, one a row:";
   for (const auto prototype : prototypes) rows += " " + std::to_string(prototype);
   write_picture(std::filesystem::path(options.output_dir) / "prototypes.png", sheet, rows.c_str());
+}
+
+void write_report(const std::vector<Image>& images, const DenseMaps& maps,
+                  const VisualizeOptions& options, const ModelOptions& model) {
+  SlotPictures pictures{options.images, {}, {}, maps.scores};
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    pictures.names.push_back(picture_name(i));
+    pictures.images.push_back(reduced(images[i], kShownSide));
+  }
+  const Facts facts{{"checkpoint", options.checkpoint},
+                    {"images", options.images},
+                    {"size", std::to_string(options.size)}};
+  const auto file = std::filesystem::path(options.output_dir) / "report.html";
+  const auto lead = options.checkpoint + " on " + std::to_string(images.size()) + " images of " +
+                    options.images + ".";
+  write_page(file, findings_page("SlotCon slots", lead, {std::nullopt, std::move(pictures)}, facts,
+                                 model));
+  std::printf("%s  a page with heat maps, prototypes and how often they win\n", file.c_str());
 }
 
 int run_program(int argc, char** argv) {
@@ -151,6 +143,7 @@ int run_program(int argc, char** argv) {
       with_trained_model(trained, [&](auto model) { return dense_maps(model, images); });
   draw_images(images, maps, options);
   draw_prototypes(images, maps, options);
+  write_report(images, maps, options, trained.options);
   return 0;
 }
 

@@ -1,7 +1,8 @@
 // Pictures of what the slots found.
 #pragma once
 
-#include <slotcon/data/image_file.h>
+#include <slotcon/data/image_source.h>
+#include <slotcon/data/resize.h>
 #include <slotcon/eval/upsample_argmax.h>
 #include <slotcon/view/contact_sheet.h>
 #include <slotcon/view/heat_map.h>
@@ -9,12 +10,34 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <optional>
-#include <string>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace examples {
+
+/// Images in memory as a source of them.
+class LoadedImages : public slotcon::data::ImageSource {
+ public:
+  /// Refers to `images` for as long as it lives.
+  explicit LoadedImages(const std::vector<slotcon::data::Image>& images) : images_(images) {}
+  std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
+  slotcon::data::Image load(std::int64_t index) const override {
+    return images_.at(static_cast<std::size_t>(index));
+  }
+
+ private:
+  const std::vector<slotcon::data::Image>& images_;
+};
+
+/// An image reduced to a shorter side; as it is if it is no larger, or `shorter_side` is 0.
+inline slotcon::data::Image reduced(slotcon::data::Image image, std::int64_t shorter_side) {
+  const auto shorter = std::min(image.height, image.width);
+  if (shorter_side == 0 || shorter <= shorter_side) return image;
+  const auto scaled = [&](int side) { return static_cast<int>(side * shorter_side / shorter); };
+  return slotcon::data::resize(image, scaled(image.height), scaled(image.width),
+                               slotcon::data::Filter::kBilinear);
+}
 
 /// The slot that wins at each pixel of an image, [height,width], from its scores [K,h,w].
 inline torch::Tensor winning_slots(const torch::Tensor& scores, const slotcon::data::Image& image) {
@@ -31,6 +54,18 @@ inline std::vector<std::int64_t> largest_slots(const torch::Tensor& winners, std
     if (pixels[slot].item<std::int64_t>() > 0) slots.push_back(slot);
   }
   return slots;
+}
+
+/// Score maps [K,h,w] as one tensor [N,K,h,w], which ranking needs: resampled to the size of the
+/// first.
+inline torch::Tensor maps_of_one_size(const std::vector<torch::Tensor>& scores) {
+  std::vector<torch::Tensor> equal;
+  for (const auto& map : scores) {
+    equal.push_back(at::upsample_bilinear2d(map.unsqueeze(0),
+                                            {scores[0].size(1), scores[0].size(2)},
+                                            /*align_corners=*/false));
+  }
+  return torch::cat(equal);
 }
 
 /// One image as a row: the image, its hard segmentation `winners`, and the heat map of each of

@@ -7,11 +7,12 @@
 #include <slotcon/data/scenes.h>
 #include <slotcon/data/two_view_transform.h>
 
-#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/evaluation.h"
@@ -77,6 +78,18 @@ inline std::optional<slotcon::data::LabelledImages> labelled_images(
   return set;
 }
 
+/// What the labelled images are.
+inline std::string name_of_labelled_images(const PretrainOptions& options) {
+  if (!options.run.eval_images.empty()) return options.run.eval_images;
+  return "scenes, another set than the one it was trained on";
+}
+
+/// Names of the classes that are scored, where they are known.
+inline std::vector<std::string> class_names(const PretrainOptions& options) {
+  if (!options.run.eval_images.empty()) return {};
+  return {slotcon::data::kSceneClasses.begin(), slotcon::data::kSceneClasses.end()};
+}
+
 inline ScoringOptions scoring_options(const PretrainOptions& options) {
   const bool scenes = options.run.eval_images.empty();
   return {scenes ? static_cast<std::int64_t>(slotcon::data::kSceneClasses.size())
@@ -84,23 +97,31 @@ inline ScoringOptions scoring_options(const PretrainOptions& options) {
           options.run.ignore_label, options.model.seed};
 }
 
-/// Up to `count` images for the pictures, unseen ones where there are some.
-inline std::vector<slotcon::data::Image> images_to_show(
-    const PretrainOptions& options, const slotcon::data::ImageSource& trained_on,
-    std::int64_t count) {
-  const slotcon::data::SceneImages scenes(kScoringSceneSeed, kScoringScenes);
-  std::unique_ptr<slotcon::data::ImageFolder> folder;
-  if (!options.run.eval_images.empty()) {
-    folder = std::make_unique<slotcon::data::ImageFolder>(options.run.eval_images);
+/// Images for the pictures, and what they are.
+struct ShownImages {
+  std::shared_ptr<const slotcon::data::ImageSource> source;
+  std::string description;
+  std::vector<std::string> names;  ///< of each image; may be empty
+};
+
+/// Unseen images where there are some, otherwise those that were trained on.
+inline ShownImages images_to_show(const PretrainOptions& options,
+                                  std::shared_ptr<const slotcon::data::ImageSource> trained_on) {
+  const auto& folder = options.run.eval_images;
+  if (!folder.empty()) {
+    auto images = std::make_shared<slotcon::data::ImageFolder>(folder);
+    std::vector<std::string> names;
+    for (const auto& file : images->paths()) {
+      names.push_back(std::filesystem::relative(file, folder).string());
+    }
+    return {std::move(images), folder + ", which it was not trained on", std::move(names)};
   }
-  const slotcon::data::ImageSource& source =
-      folder                 ? static_cast<const slotcon::data::ImageSource&>(*folder)
-      : uses_scenes(options) ? scenes
-                             : trained_on;
-  std::vector<slotcon::data::Image> images;
-  for (std::int64_t i = 0; i < std::min(count, source.size()); ++i)
-    images.push_back(source.load(i));
-  return images;
+  if (uses_scenes(options)) {
+    return {std::make_shared<slotcon::data::SceneImages>(kScoringSceneSeed, kScoringScenes),
+            "scenes that it was not trained on",
+            {}};
+  }
+  return {std::move(trained_on), options.training.data + ", which it was trained on", {}};
 }
 
 }  // namespace examples

@@ -43,7 +43,13 @@
 #include <slotcon/train/schedule.h>
 #include <slotcon/train/training_step.h>
 #include <slotcon/version.h>
+#include <slotcon/view/bar_chart.h>
+#include <slotcon/view/chart_style.h>
 #include <slotcon/view/contact_sheet.h>
 #include <slotcon/view/heat_map.h>
+#include <slotcon/view/html.h>
+#include <slotcon/view/line_chart.h>
 #include <slotcon/view/prototype_sheet.h>
+#include <slotcon/view/prototype_usage.h>
 #include <slotcon/view/segmentation.h>
+#include <slotcon/view/usage_histogram.h>

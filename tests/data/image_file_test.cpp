@@ -12,6 +12,7 @@
 
 namespace {
 
+using slotcon::data::encode_png;
 using slotcon::data::Image;
 using slotcon::data::LabelMap;
 using slotcon::data::read_image;
@@ -207,6 +208,22 @@ TEST(WritePng, IsReadBackBitByBit) {
   write_png(folder.path("map.png"), map);
   EXPECT_EQ(read_image(folder.path("image.png")), image);
   EXPECT_EQ(read_label_map(folder.path("map.png")), map);
+}
+
+TEST(EncodePng, GivesTheBytesOfTheFile) {
+  const TemporaryFolder folder;
+  Image image(5, 7);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
+    image.pixels[i] = static_cast<std::uint8_t>(i * 37);
+  }
+  write_png(folder.path("image.png"), image);
+  EXPECT_EQ(encode_png(image), slotcon::data::detail::read_file("test", folder.path("image.png")));
+  EXPECT_EQ(error_of<std::invalid_argument>([] { encode_png(Image()); }),
+            "encode_png: expected a positive height and width, got 0 x 0");
+}
+
+TEST(EncodePng, DeflatesWhatRepeats) {
+  EXPECT_LT(encode_png(Image(100, 100)).size(), 1000U);  // of 30,000
 }
 
 TEST(WritePng, SaysWhyItCannotWrite) {

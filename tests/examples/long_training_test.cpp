@@ -97,7 +97,8 @@ TEST_F(LongTraining, KeepsTheLastNumberedCheckpointsToGoBackTo) {
   const std::string flags = " --epochs 5 --save-freq 1 --keep 2";
   ASSERT_EQ(pretrain("run", flags).status, 0);
   const std::set<std::string> expected{"current.ckpt", "epoch_0004.ckpt", "epoch_0005.ckpt",
-                                       "log.jsonl",    "scores.json",     "slots.png"};
+                                       "log.jsonl",    "report.html",     "scores.json",
+                                       "slots.png"};
   EXPECT_EQ(files("run"), expected);
   EXPECT_EQ(slotcon::load_checkpoint(folder / "run" / "epoch_0004.ckpt").step, 16);
   EXPECT_EQ(slotcon::load_checkpoint(folder / "run" / "epoch_0005.ckpt").step, 20);
@@ -201,6 +202,10 @@ TEST_F(LongTraining, DivergenceIsOneClearErrorAfterTwentySkippedSteps) {
   EXPECT_EQ(last.at("skipped_steps"), 19);
   EXPECT_TRUE(last.at("loss").is_null());
   EXPECT_TRUE(last.at("gradient_norm").is_null());
+  const auto page = read_page("run/report.html");
+  EXPECT_EQ(page.at("title"), "SlotCon training diverged");
+  EXPECT_EQ(page.at("sections"), nlohmann::json({"training", "diagnostics", "options"}));
+  EXPECT_NE(page.at("text").get<std::string>().find("Skipped steps last 19"), std::string::npos);
   for (const auto& [name, tensor] :
        slotcon::load_checkpoint(folder / "run" / "current.ckpt").model) {
     EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name;
@@ -234,6 +239,12 @@ TEST_F(LongTraining, CollapseIsToldOnceAndLogged) {
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_EQ(warnings[0].at("step"), 1012);
   EXPECT_EQ(warnings[0].at("warning"), "uniform");
+  const auto told = read_page("run/report.html").at("warnings");
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].get<std::string>().rfind(
+                "Warning: uniform collapse by step 1,012: the teacher's entropy sits at ln K", 0),
+            0U)
+      << told;
 }
 
 }  // namespace

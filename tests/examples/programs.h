@@ -64,6 +64,14 @@ class Programs : public ::testing::Test {
     return lines;
   }
 
+  /// What a page says, once it was found to be well-formed and complete; see read_page.py.
+  nlohmann::json read_page(const std::string& name) const {
+    const auto result = slotcon::testing::run_program("python3 " + std::string(SLOTCON_TEST_DATA) +
+                                                      "/examples/read_page.py " + path(name));
+    EXPECT_EQ(result.status, 0) << result.output;
+    return nlohmann::json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+  }
+
   /// Scenes 0 .. count - 1 as image and label files.
   void write_scenes(int count) const {
     std::filesystem::create_directories(folder / "images");

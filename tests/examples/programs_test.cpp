@@ -5,10 +5,12 @@
 #include <slotcon/data/image_file.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tests/support/run_program.h"
 
@@ -17,6 +19,23 @@ namespace {
 namespace fs = std::filesystem;
 using slotcon::testing::ProgramResult;
 using slotcon::testing::run_program;
+
+/// A table on a page has all rows of a table of scores, in their order, below its two of headings.
+void expect_rows(const nlohmann::json& table, const nlohmann::json& scores) {
+  ASSERT_EQ(table.size(), scores.size() + 2);
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const auto& row = scores[i];
+    std::vector<std::string> expected{row.at("method"), row.at("clusters").dump()};
+    for (const auto* matching : {"hungarian", "majority"}) {
+      for (const auto* figure : {"mean_iou", "pixel_accuracy"}) {
+        char text[16];
+        std::snprintf(text, sizeof text, "%.3f", row.at(matching).at(figure).get<double>());
+        expected.emplace_back(text);
+      }
+    }
+    EXPECT_EQ(table[i + 2], nlohmann::json(expected)) << row;
+  }
+}
 
 TEST_F(Programs, PretrainLogsEveryStepScoresAndDraws) {
   const auto result = run_program(pretrain_command("run") + " --epochs 2");
@@ -39,6 +58,17 @@ TEST_F(Programs, PretrainLogsEveryStepScoresAndDraws) {
     EXPECT_GT(row.at("hungarian").at("mean_iou").get<double>(), 0.0) << row;
     EXPECT_NE(result.output.find(row.at("method").get<std::string>()), std::string::npos) << row;
   }
+  const auto page = read_page("run/report.html");
+  EXPECT_EQ(page.at("title"), "SlotCon training finished");
+  EXPECT_EQ(page.at("sections"), nlohmann::json({"slots", "prototypes", "scores", "training",
+                                                 "diagnostics", "options"}));
+  expect_rows(page.at("tables").at(0), scores);
+  EXPECT_EQ(page.at("tables").at(1).at(1).at(0), "sky");  // the classes of scenes have names
+  EXPECT_EQ(page.at("charts").size(), 1U + 7U + 6U);      // usage, training, diagnostics
+  const auto& facts = page.at("facts");
+  EXPECT_EQ(facts.at("num-prototypes"), "4");
+  EXPECT_EQ(facts.at("epochs"), "2");
+  EXPECT_EQ(facts.at("Images"), "100 of scenes, another set than the one it was trained on");
 }
 
 TEST_F(Programs, PretrainIsTheSameForAnyNumberOfWorkers) {
@@ -56,12 +86,22 @@ TEST_F(Programs, InterruptedRunGoesOnExactly) {
       << stopped.output;
   const auto steps_before = log("parts").size();
   ASSERT_LT(steps_before, 160U);
+  const auto interrupted = read_page("parts/report.html");
+  EXPECT_EQ(interrupted.at("title"), "SlotCon training interrupted");
+  EXPECT_EQ(interrupted.at("lead").get<std::string>().rfind(
+                std::to_string(steps_before) + " of 160 steps in ", 0),
+            0U)
+      << interrupted.at("lead");
+  EXPECT_EQ(interrupted.at("tables").size(), 0U);
 
   const auto resumed = run_program(command + " --auto-resume");
   ASSERT_EQ(resumed.status, 0) << resumed.output;
   const auto whole = log("whole");
   const auto parts = log("parts");
   ASSERT_EQ(parts.size(), whole.size());
+  EXPECT_EQ(read_page("parts/report.html").at("title"), "SlotCon training finished");
+  EXPECT_EQ(read_page("parts/report.html").at("tables"),
+            read_page("whole/report.html").at("tables"));
   for (std::size_t i = 0; i < whole.size(); ++i) {
     for (const auto* figure :
          {"step", "loss", "cross_entropy", "contrast", "teacher_entropy", "learning_rate"}) {
@@ -156,10 +196,22 @@ TEST_F(Programs, SegmentAndVisualizeReadACheckpoint) {
   const auto checkpoint =
       " --checkpoint " + path("run/current.ckpt") + " --images " + path("images");
   const auto segment = run_program(program("segment") + checkpoint + " --labels " + path("labels") +
-                                   " --classes 9 --json " + path("scores.json"));
+                                   " --classes 9 --json " + path("scores.json") + " --report " +
+                                   path("segment.html"));
   ASSERT_EQ(segment.status, 0) << segment.output;
-  EXPECT_EQ(nlohmann::json::parse(std::ifstream(folder / "scores.json")).size(), 15U);
+  const auto scores = nlohmann::json::parse(std::ifstream(folder / "scores.json"));
+  EXPECT_EQ(scores.size(), 15U);
   EXPECT_NE(segment.output.find("IoU of each class"), std::string::npos);
+  const auto page = read_page("segment.html");
+  EXPECT_EQ(page.at("sections"), nlohmann::json({"slots", "prototypes", "scores", "options"}));
+  expect_rows(page.at("tables").at(0), scores);
+  EXPECT_EQ(page.at("facts").at("Images"), "5 of " + path("images"));
+  EXPECT_EQ(page.at("facts")
+                .at("Resolution")
+                .get<std::string>()
+                .rfind("whole images as they are, 48 x 48 pixels", 0),
+            0U);
+  EXPECT_EQ(page.at("facts").at("arch"), "tiny");
 
   const auto visualize = run_program(program("visualize") + checkpoint +
                                      " --slots 0 2 --top-k 3 --output-dir " + path("pictures"));
@@ -169,6 +221,8 @@ TEST_F(Programs, SegmentAndVisualizeReadACheckpoint) {
   const auto sheet = slotcon::data::read_image(path("pictures/prototypes.png"));
   EXPECT_EQ(sheet.width, 3 * 48 + 4 * 4);
   EXPECT_EQ(sheet.height, 2 * 48 + 3 * 4);
+  EXPECT_EQ(read_page("pictures/report.html").at("sections"),
+            nlohmann::json({"slots", "prototypes", "options"}));
 }
 
 TEST_F(Programs, ConvertedWeightsSegmentAsTheCheckpointDoes) {

@@ -1,4 +1,5 @@
-// Image files: reads JPEG and PNG, writes PNG. Programs that include this link libjpeg and libpng.
+// Image files: reads JPEG and PNG, writes PNG, to a file or to memory. Programs that include this
+// link libjpeg and libpng.
 #pragma once
 
 #include <slotcon/data/detail/file_bytes.h>
@@ -13,6 +14,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace slotcon::data {
 
@@ -82,6 +84,13 @@ inline LabelMap read_label_map(const std::string& path) {
   } catch (const std::runtime_error& error) {
     throw std::runtime_error("read_label_map: cannot decode '" + path + "': " + error.what());
   }
+}
+
+/// The bytes of an RGB PNG file, deflated, the same ones that write_png() writes. Throws
+/// std::invalid_argument if the image has no pixels, and std::runtime_error if memory runs out.
+inline std::vector<std::uint8_t> encode_png(const Image& image) {
+  detail::checked_area("encode_png", image.height, image.width);
+  return detail::encode_png(image.pixels.data(), image.height, image.width, 3);
 }
 
 /// Writes an RGB PNG file. Throws std::runtime_error if the file cannot be written.
