@@ -243,12 +243,13 @@ std::optional<ReportedScores> score(Model& model, const PretrainOptions& options
   const auto set = labelled_images(options);
   if (!set) return std::nullopt;
   const auto scoring = scoring_options(options);
-  auto rows = score_table(model, options.model, *set, scoring);
-  print_table(rows, set->images.size());
-  write_json(path(options.run.output_dir) / "scores.json", rows);
-  return ReportedScores{std::move(rows),
-                        scoring_protocol(*set, name_of_labelled_images(options), scoring),
-                        class_names(options)};
+  const ReportedScores scores{score_table(model, options.model, *set, scoring),
+                              scoring_protocol(*set, name_of_labelled_images(options), scoring),
+                              class_names(options)};
+  print_protocol(scores.protocol);
+  print_table(scores.rows, set->images.size());
+  write_json(path(options.run.output_dir) / "scores.json", results_of(scores));
+  return scores;
 }
 
 /// The sheet of heat maps of the first images that the run is scored on, or else trained on.

@@ -1,6 +1,8 @@
 // Scores a checkpoint's unsupervised segmentation of labelled images, beside every baseline.
 //
 //     segment --checkpoint run1/current.ckpt --images val/images --labels val/labels --classes 11
+//     segment --checkpoint coco.pth --dataset coco-stuff-27 --root coco --list curated.txt --seeds
+//     3
 //
 // Label maps are PNG files (8-bit gray or palette) of the images' names and sizes.
 #include <cstdio>
@@ -11,6 +13,8 @@
 
 #include "support/errors.h"
 #include "support/evaluation.h"
+#include "support/labelled_set.h"
+#include "support/linear_segmentation.h"
 #include "support/pictures.h"
 #include "support/report/reports.h"
 #include "support/trained_model.h"
@@ -19,8 +23,10 @@ namespace examples {
 namespace {
 
 struct SegmentOptions {
-  std::string checkpoint, images, labels, json, report;
-  ScoringOptions scoring{0, 255};
+  std::string checkpoint, json, report;
+  LabelledSetOptions set, probe;  ///< scored on, and what a linear probe learns from
+  std::uint64_t seed = 0;
+  std::int64_t seeds = 1;
 };
 
 void add_flags(CLI::App& app, SegmentOptions& o) {
@@ -29,13 +35,14 @@ void add_flags(CLI::App& app, SegmentOptions& o) {
                  "what pretrain or convert wrote, or published weights (.pth)")
       ->required()
       ->check(CLI::ExistingFile);
-  app.add_option("--images", o.images, "folder of images")->required();
-  app.add_option("--labels", o.labels, "folder of label maps, PNG, same names")->required();
-  app.add_option("--classes", o.scoring.classes, "number of classes")
-      ->required()
+  add_labelled_set_flags(app, o.set);
+  app.add_option("--probe-images", o.probe.images,
+                 "folder of other images, whose labels a linear probe of the features learns");
+  app.add_option("--probe-labels", o.probe.labels, "folder of their label maps");
+  app.add_option("--probe-split", o.probe.split, "the same of a dataset: its training split");
+  app.add_option("--seed", o.seed, "of the k-means samples and starts");
+  app.add_option("--seeds", o.seeds, "seeds from --seed on, for a mean and a deviation")
       ->check(CLI::PositiveNumber);
-  app.add_option("--ignore-label", o.scoring.ignore_label, "label that is not scored");
-  app.add_option("--seed", o.scoring.seed, "of the k-means samples and starts");
   app.add_option("--json", o.json, "also write the table, with the classes' own IoU, to this file");
   app.add_option("--report", o.report,
                  "also write a page (HTML) with the table and pictures of what the slots found");
@@ -55,22 +62,34 @@ void print_classes(const std::vector<ScoreRow>& rows, std::int64_t classes) {
   }
 }
 
+ScoringOptions scoring_of(const LabelledSet& set, const SegmentOptions& options) {
+  return {set.classes, set.ignore_label, options.seed, options.seeds, set.matching};
+}
+
+/// The set that a linear probe learns from: another of the kind that is scored on.
+LabelledSet read_probe_set(const SegmentOptions& options) {
+  auto o = options.set;
+  o.images = options.probe.images;
+  o.labels = options.probe.labels;
+  o.split = options.probe.split;
+  o.list.clear();
+  return read_labelled_set(o);
+}
+
+bool asks_for_probe(const SegmentOptions& options) {
+  return !options.probe.images.empty() || !options.probe.split.empty();
+}
+
 void write_report(const SegmentOptions& options, const TrainedModel& trained,
-                  const slotcon::data::LabelledImages& set, std::vector<ScoreRow> rows) {
+                  const LabelledSet& set, std::vector<ScoreRow> rows, const Facts& protocol) {
   Findings findings;
-  findings.scores = {std::move(rows), scoring_protocol(set, options.images, options.scoring),
-                     /*classes=*/{}};
+  findings.scores = {std::move(rows), protocol, set.class_names};
   findings.pictures = with_trained_model(trained, [&](auto model) {
-    return look_at(model, LoadedImages(set.images), set.names, options.images);
+    return look_at(model, LoadedImages(set.images.images), set.images.names, set.name);
   });
-  const Facts facts{{"checkpoint", options.checkpoint},
-                    {"images", options.images},
-                    {"labels", options.labels},
-                    {"classes", std::to_string(options.scoring.classes)},
-                    {"ignore-label", std::to_string(options.scoring.ignore_label)},
-                    {"seed", std::to_string(options.scoring.seed)}};
-  const auto lead = options.checkpoint + " on " + std::to_string(set.images.size()) +
-                    " labelled images of " + options.images + ".";
+  const Facts facts{{"checkpoint", options.checkpoint}, {"dataset", options.set.dataset}};
+  const auto lead = options.checkpoint + " on " + std::to_string(set.images.images.size()) +
+                    " labelled images of " + set.name + ".";
   write_page(options.report,
              findings_page("SlotCon segmentation", lead, findings, facts, trained.options));
 }
@@ -82,14 +101,31 @@ int run_program(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   const auto trained = read_trained_model(options.checkpoint);
-  const auto set = slotcon::data::load_labelled_images(options.images, options.labels);
+  const auto set = read_labelled_set(options.set);
+  const auto scoring = scoring_of(set, options);
+  const auto protocol = scoring_protocol(set.images, set.name, scoring, set.resolution);
+  print_protocol(protocol);
   const auto rows = with_trained_model(trained, [&](auto model) {
-    return score_table(model, trained.options, set, options.scoring);
+    return score_table(model, trained.options, set.images, scoring);
   });
-  print_table(rows, set.images.size());
-  print_classes(rows, options.scoring.classes);
-  if (!options.json.empty()) write_json(options.json, rows);
-  if (!options.report.empty()) write_report(options, trained, set, rows);
+  print_table(rows, set.images.images.size());
+  print_classes(rows, set.classes);
+  auto results = results_of({rows, protocol, set.class_names});
+  if (asks_for_probe(options)) {
+    const auto train = read_probe_set(options);
+    const auto score = with_trained_model(
+        trained, [&](auto model) { return linear_segmentation(model, train, set, options.seed); });
+    std::printf(
+        "\nLinear probe on the backbone, supervised by the labels of %zu images of %s:\n"
+        "mIoU %.3f (%.3f)\n",
+        train.images.images.size(), train.name.c_str(), score.mean_iou, score.pixel_accuracy);
+    results["linear_probe"] = {{"images", train.images.images.size()},
+                               {"mean_iou", score.mean_iou},
+                               {"pixel_accuracy", score.pixel_accuracy},
+                               {"class_iou", score.class_iou}};
+  }
+  if (!options.json.empty()) write_json(options.json, results);
+  if (!options.report.empty()) write_report(options, trained, set, rows, protocol);
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <slotcon/eval/upsample_argmax.h>
 #include <torch/types.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -27,14 +28,19 @@ namespace examples {
 struct ScoringOptions {
   std::int64_t classes;
   std::int64_t ignore_label;
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0;  ///< the first one
+  std::int64_t seeds = 1;  ///< >= 1: of each row that draws random numbers
+  slotcon::eval::Matching matching = slotcon::eval::Matching::kIou;
 };
 
-/// A line of the table.
+/// A line of the table. With several seeds the scores are means over them, but for the classes of
+/// clusters, which are the first seed's.
 struct ScoreRow {
   std::string method;
   std::int64_t clusters;
   slotcon::eval::SegmentationScore one_to_one, majority;
+  std::int64_t seeds = 1;
+  double one_to_one_deviation = 0, majority_deviation = 0;  ///< of the mean IoU, of a sample
 };
 
 /// The teacher's maps of a set of images: backbone features [C,h,w] and slot scores [K,h,w] of
@@ -59,6 +65,64 @@ DenseMaps dense_maps(Model& model, const std::vector<slotcon::data::Image>& imag
 
 namespace detail {
 
+/// Mean of the scores; the classes of clusters are the first one's.
+inline slotcon::eval::SegmentationScore mean_score(
+    const std::vector<slotcon::eval::SegmentationScore>& scores) {
+  const auto count = static_cast<double>(scores.size());
+  auto mean = scores.at(0);
+  for (std::size_t i = 1; i < scores.size(); ++i) {
+    mean.mean_iou += scores[i].mean_iou;
+    mean.pixel_accuracy += scores[i].pixel_accuracy;
+    for (std::size_t c = 0; c < mean.class_iou.size(); ++c) {
+      mean.class_iou[c] += scores[i].class_iou[c];
+    }
+  }
+  mean.mean_iou /= count;
+  mean.pixel_accuracy /= count;
+  for (double& iou : mean.class_iou) iou /= count;
+  return mean;
+}
+
+inline double deviation_of(const std::vector<slotcon::eval::SegmentationScore>& scores) {
+  if (scores.size() < 2) return 0;
+  const auto mean = mean_score(scores).mean_iou;
+  double squares = 0;
+  for (const auto& score : scores) squares += (score.mean_iou - mean) * (score.mean_iou - mean);
+  return std::sqrt(squares / static_cast<double>(scores.size() - 1));
+}
+
+/// The rows of several seeds as one.
+inline ScoreRow joined_rows(const std::vector<ScoreRow>& rows) {
+  std::vector<slotcon::eval::SegmentationScore> one_to_one, majority;
+  for (const auto& row : rows) {
+    one_to_one.push_back(row.one_to_one);
+    majority.push_back(row.majority);
+  }
+  return {rows.at(0).method,
+          rows[0].clusters,
+          mean_score(one_to_one),
+          mean_score(majority),
+          static_cast<std::int64_t>(rows.size()),
+          deviation_of(one_to_one),
+          deviation_of(majority)};
+}
+
+/// Calls rows_of(options of one seed), which gives several rows, for each seed, and joins them.
+template <class RowsOf>
+std::vector<ScoreRow> over_seeds(const ScoringOptions& options, const RowsOf& rows_of) {
+  std::vector<std::vector<ScoreRow>> by_row;
+  for (std::int64_t i = 0; i < options.seeds; ++i) {
+    auto one = options;
+    one.seed += static_cast<std::uint64_t>(i);
+    const auto rows = rows_of(one);
+    by_row.resize(rows.size());
+    for (std::size_t r = 0; r < rows.size(); ++r) by_row[r].push_back(rows[r]);
+  }
+  std::vector<ScoreRow> joined;
+  for (const auto& rows : by_row) joined.push_back(joined_rows(rows));
+  return joined;
+}
+
 /// Scores the clusters that `similarities(i)` [K,h,w] gives image i, at the size of its label map.
 template <class Similarities>
 ScoreRow score_clusters(std::string method, std::int64_t clusters,
@@ -71,7 +135,7 @@ ScoreRow score_clusters(std::string method, std::int64_t clusters,
         slotcon::eval::upsample_argmax(similarities(i).unsqueeze(0), labels.height, labels.width);
     confusion.add(map[0], labels, options.ignore_label);
   }
-  return {std::move(method), clusters, slotcon::eval::hungarian_score(confusion),
+  return {std::move(method), clusters, slotcon::eval::hungarian_score(confusion, options.matching),
           slotcon::eval::majority_score(confusion)};
 }
 
@@ -104,11 +168,37 @@ std::vector<ScoreRow> score_network(const std::string& who, Model& model,
   const auto slots = maps.scores.at(0).size(0);
   std::vector<ScoreRow> rows{detail::score_slots(who + " slots", maps, set, options)};
   for (const auto clusters : {options.classes, slots}) {
-    rows.push_back(
-        detail::score_backbone(who + " k-means on backbone", clusters, maps, set, options));
+    const auto row = detail::over_seeds(options, [&](const ScoringOptions& one) {
+      return std::vector{
+          detail::score_backbone(who + " k-means on backbone", clusters, maps, set, one)};
+    });
+    rows.push_back(row.at(0));
   }
   return rows;
 }
+
+namespace detail {
+
+/// Without those of one cluster, which are the same for any number of clusters.
+inline std::vector<ScoreRow> baseline_rows(std::int64_t clusters, bool with_one_cluster,
+                                           const slotcon::data::LabelledImages& set,
+                                           const ScoringOptions& options) {
+  const auto baselines =
+      slotcon::eval::cluster_baselines(set.images, set.labels,
+                                       slotcon::eval::BaselineOptions(clusters, options.classes)
+                                           .ignore_label(options.ignore_label)
+                                           .seed(options.seed)
+                                           .matching(options.matching));
+  std::vector<ScoreRow> rows;
+  for (const auto& baseline : baselines) {
+    const bool one = baseline.name == "one cluster";
+    if (one && !with_one_cluster) continue;
+    rows.push_back({baseline.name, one ? 1 : clusters, baseline.one_to_one, baseline.majority});
+  }
+  return rows;
+}
+
+}  // namespace detail
 
 /// The rows that need no network, with as many clusters as classes and as slots.
 inline std::vector<ScoreRow> score_baselines(std::int64_t slots,
@@ -116,16 +206,11 @@ inline std::vector<ScoreRow> score_baselines(std::int64_t slots,
                                              const ScoringOptions& options) {
   std::vector<ScoreRow> rows;
   for (const auto clusters : {options.classes, slots}) {
-    const auto baselines =
-        slotcon::eval::cluster_baselines(set.images, set.labels,
-                                         slotcon::eval::BaselineOptions(clusters, options.classes)
-                                             .ignore_label(options.ignore_label)
-                                             .seed(options.seed));
-    for (const auto& baseline : baselines) {
-      const bool one = baseline.name == "one cluster";
-      if (one && clusters != options.classes) continue;
-      rows.push_back({baseline.name, one ? 1 : clusters, baseline.one_to_one, baseline.majority});
-    }
+    const bool first = rows.empty();
+    const auto more = detail::over_seeds(options, [&](const ScoringOptions& one) {
+      return detail::baseline_rows(clusters, first, set, one);
+    });
+    rows.insert(rows.end(), more.begin(), more.end());
   }
   return rows;
 }
@@ -145,13 +230,31 @@ std::vector<ScoreRow> score_table(Model& model, const ModelOptions& model_option
   return rows;
 }
 
+namespace detail {
+
+/// "0.241 (0.471)", with several seeds "0.241 +-0.012 (0.471)".
+inline std::string score_text(const slotcon::eval::SegmentationScore& score, double deviation,
+                              std::int64_t seeds) {
+  char text[64];
+  if (seeds == 1) {
+    std::snprintf(text, sizeof text, "%.3f (%.3f)", score.mean_iou, score.pixel_accuracy);
+  } else {
+    std::snprintf(text, sizeof text, "%.3f +-%.3f (%.3f)", score.mean_iou, deviation,
+                  score.pixel_accuracy);
+  }
+  return text;
+}
+
+}  // namespace detail
+
 inline void print_table(const std::vector<ScoreRow>& rows, std::size_t images) {
   std::printf("\nSegmentation of %zu labelled images (pixel accuracy in brackets)\n", images);
-  std::printf("%-34s %8s   %-16s %-16s\n", "", "clusters", "Hungarian mIoU", "majority mIoU");
+  std::printf("%-34s %8s   %-22s %-22s\n", "", "clusters", "Hungarian mIoU", "majority mIoU");
   for (const auto& row : rows) {
-    std::printf("%-34s %8lld   %.3f (%.3f)    %.3f (%.3f)\n", row.method.c_str(),
-                static_cast<long long>(row.clusters), row.one_to_one.mean_iou,
-                row.one_to_one.pixel_accuracy, row.majority.mean_iou, row.majority.pixel_accuracy);
+    std::printf("%-34s %8lld   %-22s %-22s\n", row.method.c_str(),
+                static_cast<long long>(row.clusters),
+                detail::score_text(row.one_to_one, row.one_to_one_deviation, row.seeds).c_str(),
+                detail::score_text(row.majority, row.majority_deviation, row.seeds).c_str());
   }
   std::printf(
       "Hungarian: one class a cluster, the rest are errors. Majority: each cluster takes its most "
@@ -169,7 +272,11 @@ inline void to_json(nlohmann::json& json, const ScoreRow& row) {
   json = {{"method", row.method},
           {"clusters", row.clusters},
           {"hungarian", score(row.one_to_one)},
-          {"majority", score(row.majority)}};
+          {"majority", score(row.majority)},
+          {"seeds", row.seeds}};
+  if (row.seeds == 1) return;
+  json["hungarian"]["deviation"] = row.one_to_one_deviation;
+  json["majority"]["deviation"] = row.majority_deviation;
 }
 
 inline void write_json(const std::filesystem::path& file, const nlohmann::json& json) {

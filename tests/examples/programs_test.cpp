@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <slotcon/data/image_file.h>
+#include <slotcon/data/image_folder.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -52,7 +55,8 @@ TEST_F(Programs, PretrainLogsEveryStepScoresAndDraws) {
   EXPECT_GE(picture.width,
             3 * 2 * 96);  // image, segmentation, a heat map or more, at twice their size
   EXPECT_GE(picture.height, 6 * 2 * 96);  // six images
-  const auto scores = nlohmann::json::parse(std::ifstream(folder / "run" / "scores.json"));
+  const auto scores =
+      nlohmann::json::parse(std::ifstream(folder / "run" / "scores.json")).at("rows");
   ASSERT_EQ(scores.size(), 3U + 3U + 9U);  // trained, untrained, baselines
   for (const auto& row : scores) {
     EXPECT_GT(row.at("hungarian").at("mean_iou").get<double>(), 0.0) << row;
@@ -199,7 +203,7 @@ TEST_F(Programs, SegmentAndVisualizeReadACheckpoint) {
                                    " --classes 9 --json " + path("scores.json") + " --report " +
                                    path("segment.html"));
   ASSERT_EQ(segment.status, 0) << segment.output;
-  const auto scores = nlohmann::json::parse(std::ifstream(folder / "scores.json"));
+  const auto scores = nlohmann::json::parse(std::ifstream(folder / "scores.json")).at("rows");
   EXPECT_EQ(scores.size(), 15U);
   EXPECT_NE(segment.output.find("IoU of each class"), std::string::npos);
   const auto page = read_page("segment.html");
@@ -339,6 +343,96 @@ TEST_F(Programs, FreshRunStartsAFreshLog) {
   ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
   ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
   EXPECT_EQ(log("run").size(), 4U);
+}
+
+TEST_F(Programs, SegmentScoresABenchmarkByItsProtocol) {
+  write_scenes(6);
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  // PASCAL VOC's layout; files are told apart by their first bytes, not by their names.
+  const auto voc = folder / "voc";
+  for (const auto* name : {"ImageSets/Segmentation", "JPEGImages", "SegmentationClass"})
+    std::filesystem::create_directories(voc / name);
+  std::ofstream train(voc / "ImageSets/Segmentation/train.txt"),
+      val(voc / "ImageSets/Segmentation/val.txt");
+  int number = 0;
+  for (const auto& image : slotcon::data::list_images(path("images"))) {
+    const auto stem = std::filesystem::path(image).stem().string();
+    std::filesystem::copy(image, voc / "JPEGImages" / (stem + ".jpg"));
+    std::filesystem::copy(folder / "labels" / (stem + ".png"), voc / "SegmentationClass");
+    (number++ < 4 ? train : val) << stem << "\n";
+  }
+  train.close();
+  val.close();
+  const auto start = program("segment") + " --checkpoint " + path("run/current.ckpt");
+  const auto result = run_program(start + " --dataset pascal-voc --root " + path("voc") +
+                                  " --resolution 40 --matching positions --seeds 2 "
+                                  "--probe-split train --json " +
+                                  path("voc.json"));
+  ASSERT_EQ(result.status, 0) << result.output;
+  for (const auto* text :
+       {"Images: 2 of PASCAL VOC, split val", "Classes: 21; label 255 is not scored",
+        "Resolution: shorter side 40, middle square of 40 x 40", "number of matched positions",
+        "means over 2 seeds from 0", "+-", "supervised by the labels of 4 images"}) {
+    EXPECT_NE(result.output.find(text), std::string::npos) << text << "\n" << result.output;
+  }
+  const auto json = nlohmann::json::parse(std::ifstream(folder / "voc.json"));
+  EXPECT_EQ(json.at("classes").at(15), "person");
+  EXPECT_EQ(json.at("protocol").at("Images"), "2 of PASCAL VOC, split val");
+  EXPECT_EQ(json.at("linear_probe").at("images"), 4);
+  for (const auto& row : json.at("rows"))
+    EXPECT_EQ(row.at("seeds"),
+              row.at("method").get<std::string>().find("slots") == std::string::npos ? 2 : 1)
+        << row;
+}
+
+TEST_F(Programs, SegmentSaysWhatASetNeeds) {
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  const auto error = [&](const std::string& flags) {
+    const auto result =
+        run_program(program("segment") + " --checkpoint " + path("run/current.ckpt") + flags);
+    EXPECT_EQ(result.status, 1) << result.output;
+    return result.output;
+  };
+  EXPECT_EQ(error(" --images x --labels y"),
+            "segment: --dataset folders needs --images, --labels and --classes\n");
+  EXPECT_EQ(error(" --dataset cityscapes-27"), "segment: --dataset cityscapes-27 needs --root\n");
+  EXPECT_EQ(error(" --dataset pascal-voc --root x --list y"),
+            "segment: --dataset pascal-voc needs no --list\n");
+}
+
+TEST_F(Programs, ProbeTellsRedFromBlue) {
+  ASSERT_EQ(pretrain("run", " --epochs 1").status, 0);
+  for (const auto* set : {"train", "test"}) {
+    for (const int channel : {0, 2}) {
+      const auto of_class = folder / set / (channel == 0 ? "red" : "blue");
+      std::filesystem::create_directories(of_class);
+      for (int i = 0; i < 5; ++i) {
+        slotcon::data::Image image(40 + i, 50);
+        for (std::size_t p = static_cast<std::size_t>(channel); p < image.pixels.size(); p += 3) {
+          image.pixels[p] = static_cast<std::uint8_t>(150 + (p * (std::size_t(i) + 7)) % 100);
+        }
+        slotcon::data::write_png((of_class / (std::to_string(i) + ".png")).string(), image);
+      }
+    }
+  }
+  const auto start = program("probe") + " --checkpoint " + path("run/current.ckpt") + " --train " +
+                     path("train") + " --test ";
+  const auto result = run_program(start + path("test") + " --resolution 32 --neighbours 3 --json " +
+                                  path("p.json"));
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("10 images to learn from, 10 to score, 2 classes; middle squares of "
+                               "32 pixels"),
+            std::string::npos)
+      << result.output;
+  const auto json = nlohmann::json::parse(std::ifstream(folder / "p.json"));
+  EXPECT_EQ(json.at("classes"), nlohmann::json({"blue", "red"}));
+  for (const auto& [name, figure] : json.at("trained").items()) EXPECT_EQ(figure, 1.0) << name;
+
+  std::filesystem::rename(folder / "test" / "red", folder / "test" / "green");
+  const auto wrong = run_program(start + path("test"));
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_EQ(wrong.output, "probe: expected the same classes in '" + path("train") + "' and '" +
+                              path("test") + "'\n");
 }
 
 TEST_F(Programs, SinkhornTrainsAndIsReadBack) {

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -34,27 +36,48 @@ inline std::string sizes_of(const std::vector<slotcon::data::Image>& images) {
   return size(least) == size(most) ? size(least) : size(least) + " to " + size(most);
 }
 
-/// What docs/results.md calls the protocol, for `set`, which is `name`.
+/// What docs/results.md calls the protocol, for `set`, which is `name`. `resolution`: the side of
+/// the middle squares that the images were cut to, 0 for whole images.
 inline Facts scoring_protocol(const slotcon::data::LabelledImages& set, const std::string& name,
-                              const ScoringOptions& options) {
+                              const ScoringOptions& options, int resolution = 0) {
+  const auto side = std::to_string(resolution);
+  const auto seeds = options.seeds == 1 ? "seed " + std::to_string(options.seed)
+                                        : "means over " + std::to_string(options.seeds) +
+                                              " seeds from " + std::to_string(options.seed);
   return {
       {"Images", std::to_string(set.images.size()) + " of " + name},
       {"Classes", std::to_string(options.classes) + "; label " +
                       std::to_string(options.ignore_label) + " is not scored"},
-      {"Resolution", "whole images as they are, " + sizes_of(set.images) +
-                         " pixels; scores upsampled bilinearly to the label maps"},
+      {"Resolution",
+       (resolution == 0 ? "whole images as they are, " + sizes_of(set.images) + " pixels"
+                        : "shorter side " + side + ", middle square of " + side + " x " + side) +
+           "; scores upsampled bilinearly to the label maps"},
       {"Network", "teacher, evaluation mode; untrained: the same network as it started"},
       {"Slots", "each pixel goes to the prototype with the highest score"},
       {"k-means", "on the backbone's features, centred and normalised, or on pixels; fitted on " +
                       slotcon::view::fixed_number(slotcon::eval::kMaxFittedPositions, 0) +
-                      " positions, 3 restarts, seed " + std::to_string(options.seed)},
+                      " positions, 3 restarts, " + seeds},
       {"Hungarian",
-       "each class gets one cluster, the matching with the highest sum of IoU; "
-       "what is left over counts as errors"},
+       std::string("each class gets one cluster, the matching with the highest ") +
+           (options.matching == slotcon::eval::Matching::kIou ? "sum of IoU"
+                                                              : "number of matched positions") +
+           "; what is left over counts as errors"},
       {"Majority",
        "each cluster takes its most frequent class; more clusters make that easier, so "
        "compare rows with equal numbers of clusters"},
       {"Means", "over all classes that occur"}};
+}
+
+inline void print_protocol(const Facts& protocol) {
+  std::printf("\nProtocol\n");
+  for (const auto& [name, text] : protocol) std::printf("  %s: %s\n", name.c_str(), text.c_str());
+}
+
+/// All of it for programs to read.
+inline nlohmann::json results_of(const ReportedScores& scores) {
+  nlohmann::json json{{"rows", scores.rows}, {"classes", scores.classes}};
+  for (const auto& [name, text] : scores.protocol) json["protocol"][name] = text;
+  return json;
 }
 
 namespace detail {

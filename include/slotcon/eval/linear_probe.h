@@ -28,11 +28,7 @@ struct LinearProbe {
                       "LinearProbe: expected features [N,", weight.size(1), ",*], got ",
                       features.sizes());
     const auto options = features.options();
-    const auto rows = features.flatten(2).movedim(1, -1);
-    const auto products = at::linear(rows, weight.to(options), bias.to(options)).movedim(-1, 1);
-    std::vector<std::int64_t> sizes = features.sizes().vec();
-    sizes[1] = weight.size(0);
-    return products.reshape(sizes);
+    return at::linear(features.movedim(1, -1), weight.to(options), bias.to(options)).movedim(-1, 1);
   }
 };
 

@@ -97,10 +97,6 @@ enum class Matching {
   kPositions  ///< positions, so the accuracy: what the published tables of COCO-Stuff-27 do
 };
 
-inline const char* name_of(Matching matching) {
-  return matching == Matching::kIou ? "sum of IoU" : "matched positions";
-}
-
 namespace detail {
 
 /// [clusters * classes]: 0 for a pair that shares no position.
