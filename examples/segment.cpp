@@ -2,6 +2,8 @@
 //
 //     segment --checkpoint run1/current.ckpt --images val/images --labels val/labels --classes 11
 //
+// With --report FILE it writes a page too, with pictures of what the slots found.
+//
 // Label maps are PNG files (8-bit gray or palette) of the images' names and sizes.
 #include <cstdio>
 #include <fstream>
