@@ -54,6 +54,10 @@ Model make_model(const StepSize& size, slotcon::Backend backend, const torch::Te
               slotcon::SlotConOptions().hidden_dim(size.hidden_dim).loss(loss));
   model->to(images.device(), images.scalar_type());
   slotcon::to_channels_last(*model);
+  for (const auto& module : model->modules()) {
+    auto* const norm = module->as<slotcon::BatchNorm>();
+    if (norm != nullptr && backend == slotcon::Backend::kReference) norm->backend = backend;
+  }
   return model;
 }
 
@@ -86,7 +90,7 @@ void follow(const Tensors& teacher, const Tensors& student) {
   }
 }
 
-/// The same networks and optimiser around the published operations.
+/// The same networks, layer by layer, and optimiser around the published operations.
 class PublishedStep {
  public:
   PublishedStep(Model model, const slotcon::TwoViews& views)

@@ -146,7 +146,7 @@ class Run {
   bool train_epoch(TrainingLog& log) {
     const auto per_epoch = loader_.batches_per_epoch();
     loader_.begin_epoch(state_.step / per_epoch, state_.step % per_epoch);
-    while (auto views = loader_.next()) {
+    while (auto views = image_wait_.of([&] { return loader_.next(); })) {
       train_step(*views, log);
       save_if_due(log);
       if (processes_.any(interrupted())) {
@@ -175,6 +175,7 @@ class Run {
       figures.learning_rate = rate;
       figures.teacher_momentum = momentum;
       figures.loss_scale = loss_scale;
+      figures.image_wait = image_wait_.since_last();
       figures.skipped_steps = state_.training_step.state().skipped;
       report(figures, log);
     }
@@ -232,6 +233,7 @@ class Run {
   slotcon::LearningRateSchedule schedule_;
   CheckpointFiles files_;
   TrainingState<Model> state_;
+  TimeShare image_wait_;
   double saved_at_ = 0;  ///< seconds of training
 };
 

@@ -47,6 +47,7 @@ struct StepFigures {
   std::int64_t skipped_steps;
   double active_slots, teacher_entropy, entropy_gap, prototype_perplexity, dead_prototypes;
   double center_norm, disjoint_share;
+  double image_wait;       ///< share of the time since the last line that steps waited for images
   std::int64_t positions;  ///< that the diagnostics are over; not logged
 };
 
@@ -54,7 +55,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StepFigures, step, epoch, learning_rate, teac
                                    cross_entropy, contrast, gradient_norm, loss_scale,
                                    skipped_steps, active_slots, teacher_entropy, entropy_gap,
                                    prototype_perplexity, dead_prototypes, center_norm,
-                                   disjoint_share)
+                                   disjoint_share, image_wait)
 
 /// What a step's result says of it.
 inline StepFigures read_figures(const slotcon::TrainingStepResult& result) {
@@ -77,6 +78,33 @@ inline StepFigures read_figures(const slotcon::TrainingStepResult& result) {
   figures.positions = d.positions();
   return figures;
 }
+
+/// How much of the time is spent on one thing.
+class TimeShare {
+ public:
+  /// Calls `work` and counts its time.
+  template <class Work>
+  auto of(const Work& work) {
+    const auto begin = Clock::now();
+    auto result = work();
+    spent_ += Clock::now() - begin;
+    return result;
+  }
+
+  /// The share since this was called last, or since the object was made.
+  double since_last() {
+    const auto now = Clock::now();
+    const auto share = std::chrono::duration<double>(spent_) / (now - since_);
+    since_ = now;
+    spent_ = {};
+    return share;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point since_ = Clock::now();
+  Clock::duration spent_{};
+};
 
 /// Where a run stands when its log begins, and how far it goes.
 struct RunLength {
@@ -110,7 +138,8 @@ class TrainingLog {
     finish();
     std::fprintf(stderr, "warning: %s collapse by step %lld: %s\n", name_of(collapse),
                  static_cast<long long>(step), advice_on(collapse));
-    lines_->write({{"step", step}, {"warning", name_of(collapse)}, {"advice", advice_on(collapse)}});
+    lines_->write(
+        {{"step", step}, {"warning", name_of(collapse)}, {"advice", advice_on(collapse)}});
   }
 
   /// Ends the progress line of a terminal.
@@ -139,17 +168,23 @@ class TrainingLog {
     const auto left = static_cast<double>(run_.total_steps - f.step - 1) / rate;
     std::printf(
         "%sepoch %lld/%lld  step %lld/%lld  %.0f img/s  left %s  loss %.3f (grouping %.3f contrast "
-        "%.3f)  slots %.1f%s%s",
+        "%.3f)  slots %.1f%s%s%s",
         terminal_ ? "\r\033[K" : "", static_cast<long long>(f.epoch + 1),
         static_cast<long long>(run_.epochs), static_cast<long long>(f.step + 1),
         static_cast<long long>(run_.total_steps), rate * static_cast<double>(run_.batch_size),
         duration(left).c_str(), f.loss, f.cross_entropy, f.contrast, f.active_slots,
-        skipped(f).c_str(), terminal_ ? "" : "\n");
+        skipped(f).c_str(), waiting(f).c_str(), terminal_ ? "" : "\n");
     std::fflush(stdout);
   }
 
   static std::string skipped(const StepFigures& f) {
     return f.skipped_steps == 0 ? "" : "  skipped " + std::to_string(f.skipped_steps);
+  }
+
+  /// Said where more --num-workers would make the run faster.
+  static std::string waiting(const StepFigures& f) {
+    const auto percent = std::lround(100 * f.image_wait);
+    return percent < 5 ? "" : "  waits for images " + std::to_string(percent) + "%";
   }
 
   static constexpr double kSecondsBetweenLines = 10;

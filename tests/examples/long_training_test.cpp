@@ -54,7 +54,7 @@ class LongTraining : public Programs {
   std::vector<nlohmann::json> timeless_log(const std::string& output_dir) const {
     auto lines = log(output_dir);
     for (auto& line : lines) {
-      for (const auto* figure : {"seconds", "images_per_second", "peak_memory_mb"}) {
+      for (const auto* figure : {"image_wait", "seconds", "images_per_second", "peak_memory_mb"}) {
         line.erase(figure);
       }
     }
@@ -148,12 +148,15 @@ TEST_F(LongTraining, LogHasEveryFigure) {
                              "dead_prototypes",
                              "center_norm",
                              "disjoint_share",
+                             "image_wait",
                              "seconds",
                              "images_per_second",
                              "peak_memory_mb"}) {
     EXPECT_TRUE(line.at(figure).is_number()) << figure;
   }
-  EXPECT_EQ(line.size(), 20U);
+  EXPECT_EQ(line.size(), 21U);
+  EXPECT_GE(line.at("image_wait").get<double>(), 0);
+  EXPECT_LE(line.at("image_wait").get<double>(), 1);
   EXPECT_NEAR(line.at("teacher_entropy").get<double>() + line.at("entropy_gap").get<double>(),
               std::log(4.0), 1e-5);
   EXPECT_GT(line.at("gradient_norm").get<double>(), 0);

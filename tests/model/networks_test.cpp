@@ -158,6 +158,47 @@ TEST(BatchNorm, OfOneProcessIsLibTorchs) {
   check(torch::nn::BatchNorm2d(5), {2, 5, 3, 4});
 }
 
+TEST(BatchNorm, WithReluIsBothInOne) {
+  const auto check = [](BatchNorm norm, at::IntArrayRef sizes, bool fused) {
+    const auto x = noise(sizes, 1).to(torch::kFloat).contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto residual =
+        noise(sizes, 2).to(torch::kFloat).contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto other = std::dynamic_pointer_cast<slotcon::BatchNormImpl>(norm->clone());
+    EXPECT_TRUE(close(norm->forward_relu(x), other->forward(x).clamp_min(0)));
+    EXPECT_TRUE(
+        close(norm->forward_relu(x, residual), (other->forward(x) + residual).clamp_min(0)));
+    EXPECT_EQ(norm->num_batches_tracked.item<int>(), other->num_batches_tracked.item<int>());
+    EXPECT_TRUE(close(norm->running_mean, other->running_mean));
+    EXPECT_TRUE(close(norm->running_var, other->running_var));
+    norm->backend = slotcon::Backend::kReference;
+    EXPECT_TRUE(at::equal(norm->forward_relu(x), other->forward(x).clamp_min(0)));
+    norm->backend = slotcon::Backend::kFused;
+    if (fused) {
+      EXPECT_NO_THROW(norm->forward_relu(x));
+    }
+  };
+  check(shuffled(BatchNorm(5)), {2, 5, 3, 4}, true);
+  check(shuffled(BatchNorm(5)), {1, 5, 1, 1}, false);  // by running statistics
+  auto evaluated = shuffled(BatchNorm(5));
+  evaluated->eval();
+  check(evaluated, {2, 5, 3, 4}, false);
+  slotcon::testing::run_group(1, [&](const slotcon::CollectivesPtr& group) {
+    auto synchronised = shuffled(BatchNorm(5));
+    synchronised->collectives = group;
+    check(synchronised, {2, 5, 3, 4}, false);
+  });
+}
+
+TEST(BatchNorm, WithReluSaysWhyItIsNotFused) {
+  BatchNorm norm(5);
+  norm->backend = slotcon::Backend::kFused;
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] {
+              norm->forward_relu(noise({2, 5, 3, 4}, 1).to(torch::kFloat));
+            }),
+            "BatchNorm::forward_relu: Backend::kFused is unavailable: the kernel needs maps "
+            "[N,C,h,w] that are channels last");
+}
+
 TEST(BatchNorm, PrintsAndClonesWithItsGroup) {
   slotcon::testing::run_group(1, [](const slotcon::CollectivesPtr& group) {
     BatchNorm norm(5);

@@ -3,7 +3,9 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/ivalue.h>
+#include <slotcon/core/backend.h>
 #include <slotcon/core/collectives.h>
+#include <slotcon/kernel/batch_norm_relu/dispatch.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -176,10 +178,32 @@ class BatchNormImpl : public torch::nn::Cloneable<BatchNormImpl> {
                           at::globalContext().userEnabledCuDNN());
   }
 
+  /// max(0, forward(x) + residual); an undefined residual is none.
+  ///
+  /// x and residual [N,C,*] of the same sizes. In training of one process, of maps on the CPU that
+  /// are channels last, in one kernel, which is differentiable once: with `backend` kReference as
+  /// often as forward(). Rounded once in half types, where operations of their own round each time.
+  torch::Tensor forward_relu(const torch::Tensor& x, const torch::Tensor& residual = {}) {
+    constexpr auto kWho = "BatchNorm::forward_relu";
+    const kernel::batch_norm_relu::Norm norm{
+        weight, bias, running_mean, running_var, detail::kBatchNormMomentum, detail::kBatchNormEps};
+    const bool by_own_batch =
+        is_training() && collectives == nullptr && detail::values_of_a_channel(x) >= 2;
+    if (by_own_batch &&
+        use_fused(backend, kernel::batch_norm_relu::choose(x, residual, norm), kWho)) {
+      num_batches_tracked += 1;
+      return kernel::batch_norm_relu::fused(x, residual, norm);
+    }
+    auto y = forward(x);
+    if (residual.defined()) y += residual;
+    return y.relu_();
+  }
+
   torch::Tensor weight, bias;               ///< [C]
   torch::Tensor running_mean, running_var;  ///< [C], the variance unbiased
   torch::Tensor num_batches_tracked;        ///< 0-d int64
   CollectivesPtr collectives;               ///< null: one process
+  Backend backend = Backend::kAuto;         ///< of forward_relu()
 
  private:
   torch::Tensor forward_in_group(const torch::Tensor& rows) {

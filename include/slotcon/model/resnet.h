@@ -78,9 +78,9 @@ class BasicBlockImpl : public torch::nn::Cloneable<BasicBlockImpl> {
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
-    auto y = bn1->forward(conv1->forward(x)).relu_();
-    y = bn2->forward(conv2->forward(y));
-    return (y += downsample ? downsample->forward(x) : x).relu_();
+    const auto y = bn1->forward_relu(conv1->forward(x));
+    const auto shortcut = downsample ? downsample->forward(x) : x;
+    return bn2->forward_relu(conv2->forward(y), shortcut);
   }
 
   BatchNorm last_norm() { return bn2; }
@@ -117,10 +117,10 @@ class BottleneckImpl : public torch::nn::Cloneable<BottleneckImpl> {
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
-    auto y = bn1->forward(conv1->forward(x)).relu_();
-    y = bn2->forward(conv2->forward(y)).relu_();
-    y = bn3->forward(conv3->forward(y));
-    return (y += downsample ? downsample->forward(x) : x).relu_();
+    auto y = bn1->forward_relu(conv1->forward(x));
+    y = bn2->forward_relu(conv2->forward(y));
+    const auto shortcut = downsample ? downsample->forward(x) : x;
+    return bn3->forward_relu(conv3->forward(y), shortcut);
   }
 
   BatchNorm last_norm() { return bn3; }
@@ -165,11 +165,13 @@ class ResNetImpl : public torch::nn::Cloneable<ResNetImpl> {
   }
 
   torch::Tensor forward(const torch::Tensor& images) {
-    auto x = bn1->forward(conv1->forward(images)).relu_();
+    auto x = bn1->forward_relu(conv1->forward(images));
     if (options.stem() == ResNetOptions::Stem::kLarge)
       x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
     for (auto& stage : stages) x = stage->forward(x);
-    return neck ? neck->forward(x).relu_() : x;
+    if (!neck) return x;
+    x = neck->at<torch::nn::Conv2dImpl>(0).forward(x);
+    return neck->at<BatchNormImpl>(1).forward_relu(x);
   }
 
   std::int64_t out_channels() const { return channels_; }

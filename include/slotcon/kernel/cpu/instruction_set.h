@@ -72,11 +72,11 @@ Function* select(Function* portable, Function* avx2, Function* avx512) {
 
 }  // namespace slotcon::kernel::cpu
 
-/// The pointer to `function` of the namespace portable, avx2 or avx512, whichever
+/// The pointer to a function of the namespace portable, avx2 or avx512, whichever
 /// instruction_set() names (see for_each_instruction_set.h).
 #if defined(__x86_64__)
-#define SLOTCON_SIMD_SELECT(function) \
-  ::slotcon::kernel::cpu::select(&portable::function, &avx2::function, &avx512::function)
+#define SLOTCON_SIMD_SELECT(...) \
+  ::slotcon::kernel::cpu::select(&portable::__VA_ARGS__, &avx2::__VA_ARGS__, &avx512::__VA_ARGS__)
 #else
-#define SLOTCON_SIMD_SELECT(function) (&portable::function)
+#define SLOTCON_SIMD_SELECT(...) (&portable::__VA_ARGS__)
 #endif

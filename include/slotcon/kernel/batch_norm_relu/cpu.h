@@ -1,0 +1,37 @@
+// Batch norm, residual and ReLU on the CPU: two passes over the maps forward, two back.
+#pragma once
+
+#include <slotcon/kernel/batch_norm_relu/reference.h>
+#include <slotcon/kernel/cpu/compiled.h>
+#include <torch/types.h>
+
+namespace slotcon::kernel::batch_norm_relu {
+
+/// What the forward pass gives; the statistics [C] float32.
+struct Pass {
+  torch::Tensor y, mean, inverse_deviation;
+};
+
+/// As `reference`, without gradient; equal on any number of threads.
+///
+/// x and residual [N,C,h,w] of one type, float32 or half, channels last; the norm's tensors
+/// float32. Moments in float32 over a few dozen rows, added up in float64; the result is rounded
+/// once.
+SLOTCON_CPU_KERNEL Pass cpu_forward(const torch::Tensor& x, const torch::Tensor& residual,
+                                    const Norm& norm);
+
+/// Gradients by x, residual, weight and bias.
+struct Gradients {
+  torch::Tensor x, residual, weight, bias;
+};
+
+/// From the gradient by y. `pass.y` is that of a call with residual, and undefined of one without.
+SLOTCON_CPU_KERNEL Gradients cpu_backward(const torch::Tensor& by_y, const torch::Tensor& x,
+                                          const torch::Tensor& weight, const torch::Tensor& bias,
+                                          const Pass& pass);
+
+}  // namespace slotcon::kernel::batch_norm_relu
+
+#if !defined(SLOTCON_COMPILED)
+#include <slotcon/kernel/batch_norm_relu/cpu_passes.h>
+#endif
