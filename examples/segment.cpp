@@ -4,6 +4,8 @@
 //     segment --checkpoint coco.pth --dataset coco-stuff-27 --root coco --list curated.txt --seeds
 //     3
 //
+// With --report FILE it writes a page too, with pictures of what the slots found.
+//
 // Label maps are PNG files (8-bit gray or palette) of the images' names and sizes.
 #include <cstdio>
 #include <fstream>

@@ -2,6 +2,9 @@
 //
 //     visualize --checkpoint run1/current.ckpt --images photos/
 //     visualize --checkpoint run1/current.ckpt --images photo.jpg --slots 3 17 40
+//
+// Besides a picture for each image and one of the prototypes it writes report.html: some of the
+// images, the most used prototypes and how often each wins.
 #include <slotcon/data/image_file.h>
 #include <slotcon/data/image_folder.h>
 #include <slotcon/view/prototype_sheet.h>

@@ -33,8 +33,8 @@ outline-offset:2px;border-radius:3px}
 section{margin:44px 0}
 .warning{border-left:4px solid var(--warn-rule);background:var(--warn);padding:12px 16px;
 border-radius:0 8px 8px 0;margin:20px 0 0}
-.key-figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(190px,100%),380px));gap:14px;
-margin:24px 0 0}
+.key-figures{display:flex;flex-wrap:wrap;gap:14px;margin:24px 0 0}
+.key-figures div{flex:1 1 190px;max-width:420px}
 .key-figures div,.card{background:var(--card);border:1px solid var(--rule);border-radius:10px;
 padding:14px 16px;margin:0}
 .key-figures dt{color:var(--muted);font-size:.88rem}
@@ -48,7 +48,7 @@ gap:14px;margin:14px 0}
 .card .values{font-size:.88rem;color:var(--muted);margin:0 0 8px;font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto;margin:14px 0;border:1px solid var(--rule);border-radius:10px;
 background:var(--card)}
-table{border-collapse:collapse;width:100%;font-size:.94rem;font-variant-numeric:tabular-nums}
+table{border-collapse:separate;border-spacing:0;width:100%;font-size:.94rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--muted);font-size:.9rem;padding:12px 14px}
 th,td{padding:6px 14px;text-align:right;white-space:nowrap}
 th[scope=row],thead tr:last-child th:first-child{text-align:left;font-weight:500}
@@ -60,7 +60,7 @@ td.share{min-width:8.5em;background:linear-gradient(var(--bar),var(--bar)) no-re
 calc((100% - 5em)*var(--share)) 62%}
 td.best{font-weight:700}
 th[scope=row]{position:sticky;left:0;background:var(--card)}
-@media(max-width:699px){th,td{padding:6px 9px}th[scope=row]{white-space:normal;min-width:7.5em}
+@media(max-width:699px){th,td{padding:6px 9px}th{white-space:normal}th[scope=row]{min-width:8em}
 td.share{min-width:0;background:none}}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(270px,100%),1fr));
 gap:0 28px;margin:10px 0}

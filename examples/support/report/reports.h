@@ -1,6 +1,7 @@
 // The pages that the programs write.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>

@@ -12,10 +12,12 @@
 #include <slotcon/view/usage_histogram.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/evaluation.h"

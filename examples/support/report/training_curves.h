@@ -120,8 +120,7 @@ inline std::vector<Curve> training_curves(const TrainingHistory& history,
       {"gradient_norm", "Gradient norm",
        "Of all gradients together, before clipping. The scale is logarithmic.", true, true},
       {"teacher_momentum", "Teacher momentum",
-       "What stays of the teacher at a step; it rises to 1.", false},
-      {"images_per_second", "Images per second", "Since the process started.", false, false, true}};
+       "What stays of the teacher at a step; it rises to 1.", false}};
   const auto highest = [&](const char* figure) {
     slotcon::view::ValueRange range;
     range.include(0);

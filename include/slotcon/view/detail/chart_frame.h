@@ -20,7 +20,7 @@ struct ReferenceLevel {
 
 namespace detail {
 
-constexpr int kLevelSteps = 4;            // steps between the labels of the upright axis, at most
+constexpr int kLevelSteps = 4;        // steps between the labels of the upright axis, at most
 constexpr double kDigitWidth = 6.7;   // of the charts' font, in pixels
 constexpr double kLabelDistance = 6;  // from an axis to its labels
 constexpr double kHalfDigitHeight = 4;
