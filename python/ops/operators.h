@@ -75,10 +75,13 @@ inline variable_list gradients_by(const variable_list& leaves, const variable_li
 template <class Loss>
 LossAndGradients by_autograd(const variable_list& leaves, bool with_gradients,
                              const Loss& loss_of) {
+  if (!with_gradients) {
+    const at::NoGradGuard no_grad;
+    return {loss_of(), variable_list(leaves.size())};
+  }
   const Recording recording;
   const Tensor loss = loss_of();
-  return {loss.detach(),
-          with_gradients ? gradients_by(leaves, {loss}, {}) : variable_list(leaves.size())};
+  return {loss.detach(), gradients_by(leaves, {loss}, {})};
 }
 
 }  // namespace slotcon::ops

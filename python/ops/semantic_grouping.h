@@ -29,7 +29,7 @@ inline grouping::Forward reference_forward(const Tensor& features, const Tensor&
   const auto rows = scores.flatten(2);
   const auto of_positions = [&] { return at::zeros({rows.size(0), rows.size(2)}, rows.options()); };
   return {slots,          rows,           present,
-          of_positions(), of_positions(), at::zeros_like(present, at::kFloat)};
+          of_positions(), of_positions(), at::zeros(present.sizes(), rows.options())};
 }
 
 inline variable_list reference_backward(const Tensor& features, const Tensor& prototypes,

@@ -55,7 +55,8 @@ class Record {
     for (const auto& result : results) {
       if (!result.requires_grad()) continue;
       differentiable.push_back(result);
-      incoming.push_back(noise(result.sizes(), 9).to(result.scalar_type()));
+      incoming.push_back(result.dim() == 0 ? 2 * at::ones_like(result)  // which rounds nothing
+                                           : noise(result.sizes(), 9).to(result.scalar_type()));
     }
     const auto gradients = torch::autograd::grad(
         differentiable, Tensors(arguments.begin(), arguments.begin() + call.trained), incoming);
