@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The operators of python/slotcon_ops.py: against C++, their formulas, autograd and torch.compile.
 
-    slotcon_ops_test.py FOLDER CPP_RESULTS [unittest's arguments]
+    slotcon_ops_test.py [FOLDER CPP_RESULTS [unittest's arguments]]
 
-FOLDER holds the built operators, CPP_RESULTS is the program slotcon_cpp_results. Exit status 77:
-skipped, after a line that says why. SLOTCON_TEST_PYTHON names the Python to run in, otherwise
-the one that runs it.
+FOLDER holds the built operators, CPP_RESULTS is the program slotcon_cpp_results; without them, or
+without torch, it says why it skips and ends with status 77. SLOTCON_TEST_PYTHON names the Python to
+run in, otherwise the one that runs it.
 """
 
 import collections
@@ -33,9 +33,9 @@ def run_in_chosen_python():
 
 if __name__ == "__main__":
     run_in_chosen_python()
-    FOLDER, CPP_RESULTS = map(pathlib.Path, sys.argv[1:3])
-    if not list(FOLDER.glob("libslotcon_ops_torch*.so")):
+    if len(sys.argv) < 3:
         skip("the operators for Python are not built (-DSLOTCON_BUILD_PYTHON=ON)")
+    FOLDER, CPP_RESULTS = map(pathlib.Path, sys.argv[1:3])
     try:
         import torch
     except (ImportError, OSError) as error:
