@@ -65,18 +65,18 @@ inline LossAndGradients contrast_rows(const Tensor& queries, const Tensor& keys,
   return cuda_passes({queries.to(cuda_type)}, {keys.to(cuda_type)}, positive, temperature, wanted);
 }
 
-/// `functional::slot_info_nce` of what masks can go to the fused kernel for.
+/// `functional::slot_info_nce` by the masks, which the kernels for CUDA read themselves.
 inline LossAndGradients contrast_masks(const Tensor& anchors, const Tensor& keys,
                                        const Tensor& anchor_present, const Tensor& key_present,
                                        double temperature, Wanted wanted) {
   slotcon::detail::check_presence(anchor_present, key_present);
   const auto key_mask = key_present.flatten();
-  const auto query_places = contrast::true_places(anchor_present.flatten() & key_mask);
-  const auto key_places = contrast::true_places(key_mask);
+  const auto [picked, positive] =
+      contrast::pick_pairs(anchor_present.flatten() & key_mask, key_mask);
   const auto type = contrast::detail::cuda_type(anchors, keys, temperature);
-  return cuda_passes({anchors.flatten(0, 1).to(type), query_places.count, query_places.places},
-                     {keys.flatten(0, 1).to(type), key_places.count, key_places.places},
-                     key_places.order.index_select(0, query_places.places), temperature, wanted);
+  return cuda_passes({anchors.flatten(0, 1).to(type), picked.query_count, picked.query_places},
+                     {keys.flatten(0, 1).to(type), picked.key_count, picked.key_places}, positive,
+                     temperature, wanted);
 }
 
 /// [B,K,D] with the rows at `places` of B K, 0 elsewhere; undefined if the rows are.
