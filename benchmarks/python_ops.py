@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Measures slotcon's operators for Python against PyTorch's: eager and through torch.compile.
+
+    python_ops.py build/python/python
+
+The folder is where the operators are built. Before a row is timed, the results and gradients of
+every implementation are compared with float64. A round times each once, in a random order, and a
+ratio is that of two times of one round: whatever else the machine does falls on both.
+"""
+
+import argparse
+import pathlib
+import random
+import statistics
+import sys
+import time
+
+import operations
+import table
+
+SECONDS = 0.15  # measured of each implementation in a round
+TOLERANCES = {"float32": 1e-4, "bfloat16": 3e-2}
+
+COCO, FINE, DENSE, TINY = ("B:32/K:256/N:49/D:256", "B:8/K:2048/N:196/D:256",
+                           "B:2/K:256/N:3136/D:256", "B:3/K:77/N:33/D:50")
+ROWS = [operations.row_of(name) for name in (
+    *(f"semantic_grouping/{direction}/float32/{size}" for size in (COCO, FINE, DENSE, TINY)
+      for direction in ("forward", "forward_backward")),
+    *(f"semantic_grouping/{direction}/bfloat16/{size}" for size in (COCO, FINE)
+      for direction in ("forward", "forward_backward")),
+    *(f"aligned_assignment/forward_backward/float32/{size}" for size in (COCO, FINE, DENSE)),
+    "slot_info_nce/forward_backward/float32/anchors:4096/keys:16384/D:256",
+    "slot_info_nce/forward_backward/float32/anchors:2500/keys:20000/D:256",
+    "slot_info_nce/forward_backward/float32/anchors:60/keys:70/D:50",
+)]
+
+
+def grouping(features, prototypes):
+    import slotcon_ops
+    return slotcon_ops.semantic_grouping(features, prototypes)[:2]
+
+
+def distillation(student, teacher, center, *views):
+    import slotcon_ops
+    return slotcon_ops.aligned_assignment_cross_entropy(student, teacher, *views,
+                                                        center.flatten(1))
+
+
+def contrast(queries, keys, positive):
+    import slotcon_ops
+    return slotcon_ops.info_nce(queries, keys, positive)
+
+
+FUSED = {"semantic_grouping": grouping, "aligned_assignment": distillation,
+         "slot_info_nce": contrast}
+
+
+def calls_of(row):
+    """{implementation: call}, each of which gives the right results."""
+    import torch
+    fused, eager = FUSED[row.operation], operations.FUNCTIONS[row.operation]
+    arguments = operations.arguments_of(row, "cpu")
+    calls = {what: operations.call_of(row, function, arguments) for what, function in {
+        "slotcon": fused, "slotcon, compiled": torch.compile(fused, fullgraph=True, dynamic=False),
+        "eager": eager, "compiled": torch.compile(eager, fullgraph=True, dynamic=False)}.items()}
+    expected = operations.call_of(row, eager, operations.in_float64(arguments))()
+    for what, call in calls.items():
+        errors = [((result.double() - right).norm() / right.norm()).item()
+                  for result, right in zip(call(), expected)]
+        if not all(error <= TOLERANCES[row.precision] for error in errors):
+            raise ArithmeticError(f"{row}, {what}: wrong results, relative errors {errors}")
+    return calls
+
+
+def milliseconds(call):
+    call()
+    calls, start = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() - start < SECONDS:
+        call()
+        calls += 1
+    return (time.perf_counter() - start) / calls * 1e3
+
+
+def lines_of(row, rounds):
+    """The lines of the table, from the times of each implementation in every round."""
+    calls = calls_of(row)
+    times = {what: [] for what in calls}
+    for _ in range(rounds):
+        for what in random.sample(list(calls), len(calls)):
+            times[what].append(milliseconds(calls[what]))
+    for what, values in sorted(times.items(), key=lambda item: statistics.median(item[1])):
+        ratios = [value / ours for value, ours in zip(values, times["slotcon"])]
+        yield ["/".join(row), what, table.three_digits(statistics.median(values)),
+               f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    sys.path.insert(0, str(options.folder.resolve()))
+    import torch
+    lines = []
+    for row in ROWS:
+        torch.compiler.reset()
+        lines += lines_of(row, options.rounds)
+        print(f"{'/'.join(row)} done", file=sys.stderr)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, "
+          f"{options.rounds} rounds\n")
+    print(table.markdown_table(["operation", "", "ms", "x slotcon", "range"], lines))
+
+
+if __name__ == "__main__":
+    main()
