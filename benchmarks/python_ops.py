@@ -5,14 +5,17 @@
 
 The folder is where the operators are built. Before a row is timed, the results and gradients of
 every implementation are compared with float64. A round times each once, in a random order, and a
-ratio is that of two times of one round: whatever else the machine does falls on both.
+ratio is that of two times of one round: whatever else the machine does falls on both. Where that is
+much, --clock cpu_time measures one thread by the time that it was given.
 """
 
 import argparse
+import os
 import pathlib
 import random
 import statistics
 import sys
+import tempfile
 import time
 
 import operations
@@ -55,14 +58,31 @@ FUSED = {"semantic_grouping": grouping, "aligned_assignment": distillation,
          "slot_info_nce": contrast}
 
 
+def arguments_for(fused, row, arguments):
+    """Scores come in the memory order in which each implementation's own grouping leaves them."""
+    if not fused or row.operation != "aligned_assignment":
+        return arguments
+
+    def channels_last(scores):
+        import torch
+        return scores.detach().contiguous(memory_format=torch.channels_last)
+
+    return arguments._replace(trained=[channels_last(arguments.trained[0]).requires_grad_()],
+                              fixed=[channels_last(arguments.fixed[0]), *arguments.fixed[1:]])
+
+
 def calls_of(row):
     """{implementation: call}, each of which gives the right results."""
     import torch
     fused, eager = FUSED[row.operation], operations.FUNCTIONS[row.operation]
     arguments = operations.arguments_of(row, "cpu")
-    calls = {what: operations.call_of(row, function, arguments) for what, function in {
-        "slotcon": fused, "slotcon, compiled": torch.compile(fused, fullgraph=True, dynamic=False),
-        "eager": eager, "compiled": torch.compile(eager, fullgraph=True, dynamic=False)}.items()}
+    calls = {}
+    for name, function in {"slotcon": fused, "eager": eager}.items():
+        own = arguments_for(function is fused, row, arguments)
+        calls[name] = operations.call_of(row, function, own)
+        compiled = "compiled" if name == "eager" else f"{name}, compiled"
+        calls[compiled] = operations.call_of(
+            row, torch.compile(function, fullgraph=True, dynamic=False), own)
     expected = operations.call_of(row, eager, operations.in_float64(arguments))()
     for what, call in calls.items():
         errors = [((result.double() - right).norm() / right.norm()).item()
@@ -72,26 +92,44 @@ def calls_of(row):
     return calls
 
 
-def milliseconds(call):
+def milliseconds(call, now):
     call()
-    calls, start = 0, time.perf_counter()
-    while calls == 0 or time.perf_counter() - start < SECONDS:
+    calls, start = 0, now()
+    while calls == 0 or now() - start < SECONDS:
         call()
         calls += 1
-    return (time.perf_counter() - start) / calls * 1e3
+    return (now() - start) / calls * 1e3
 
 
-def lines_of(row, rounds):
+def lines_of(row, rounds, now):
     """The lines of the table, from the times of each implementation in every round."""
     calls = calls_of(row)
     times = {what: [] for what in calls}
     for _ in range(rounds):
         for what in random.sample(list(calls), len(calls)):
-            times[what].append(milliseconds(calls[what]))
+            times[what].append(milliseconds(calls[what], now))
     for what, values in sorted(times.items(), key=lambda item: statistics.median(item[1])):
         ratios = [value / ours for value, ours in zip(values, times["slotcon"])]
         yield ["/".join(row), what, table.three_digits(statistics.median(values)),
                f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
+
+
+def measure(options):
+    """The table. What is compiled here is for this number of threads, so no cache may answer."""
+    sys.path.insert(0, str(options.folder.resolve()))
+    import torch
+    now = time.perf_counter
+    if options.clock == "cpu_time":
+        torch.set_num_threads(1)
+        now = time.thread_time
+    lines = []
+    for row in ROWS:
+        torch.compiler.reset()
+        lines += lines_of(row, options.rounds, now)
+        print(f"{'/'.join(row)} done", file=sys.stderr)
+    return (f"torch {torch.__version__}; threads {torch.get_num_threads()}; {options.clock}; "
+            f"rounds {options.rounds}\n\n"
+            + table.markdown_table(["operation", "", "ms", "x slotcon", "range"], lines))
 
 
 def main():
@@ -99,17 +137,11 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clock", choices=table.CLOCKS, default=table.CLOCKS[0])
     options = parser.parse_args()
-    sys.path.insert(0, str(options.folder.resolve()))
-    import torch
-    lines = []
-    for row in ROWS:
-        torch.compiler.reset()
-        lines += lines_of(row, options.rounds)
-        print(f"{'/'.join(row)} done", file=sys.stderr)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, "
-          f"{options.rounds} rounds\n")
-    print(table.markdown_table(["operation", "", "ms", "x slotcon", "range"], lines))
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        print(measure(options))
 
 
 if __name__ == "__main__":
