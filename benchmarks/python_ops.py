@@ -37,6 +37,8 @@ ROWS = [operations.row_of(name) for name in (
     "slot_info_nce/forward_backward/float32/anchors:60/keys:70/D:50",
 )]
 
+OTHERS = ("slotcon, compiled", "compiled", "eager")
+
 
 def grouping(features, prototypes):
     import slotcon_ops
@@ -80,7 +82,7 @@ def calls_of(row):
     for name, function in {"slotcon": fused, "eager": eager}.items():
         own = arguments_for(function is fused, row, arguments)
         calls[name] = operations.call_of(row, function, own)
-        compiled = "compiled" if name == "eager" else f"{name}, compiled"
+        compiled = "compiled" if name == "eager" else "slotcon, compiled"
         calls[compiled] = operations.call_of(
             row, torch.compile(function, fullgraph=True, dynamic=False), own)
     expected = operations.call_of(row, eager, operations.in_float64(arguments))()
@@ -101,17 +103,18 @@ def milliseconds(call, now):
     return (now() - start) / calls * 1e3
 
 
-def lines_of(row, rounds, now):
-    """The lines of the table, from the times of each implementation in every round."""
+def line_of(row, rounds, now):
+    """The line of the table, from the times of each implementation in every round."""
     calls = calls_of(row)
     times = {what: [] for what in calls}
     for _ in range(rounds):
         for what in random.sample(list(calls), len(calls)):
             times[what].append(milliseconds(calls[what], now))
-    for what, values in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-        ratios = [value / ours for value, ours in zip(values, times["slotcon"])]
-        yield ["/".join(row), what, table.three_digits(statistics.median(values)),
-               f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
+    line = ["/".join(row), table.three_digits(statistics.median(times["slotcon"]))]
+    for what in OTHERS:
+        ratios = [other / ours for other, ours in zip(times[what], times["slotcon"])]
+        line.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    return line
 
 
 def measure(options):
@@ -125,11 +128,12 @@ def measure(options):
     lines = []
     for row in ROWS:
         torch.compiler.reset()
-        lines += lines_of(row, options.rounds, now)
+        lines.append(line_of(row, options.rounds, now))
         print(f"{'/'.join(row)} done", file=sys.stderr)
     return (f"torch {torch.__version__}; threads {torch.get_num_threads()}; {options.clock}; "
             f"rounds {options.rounds}\n\n"
-            + table.markdown_table(["operation", "", "ms", "x slotcon", "range"], lines))
+            + table.markdown_table(["operation", "slotcon, ms", *(f"{what}, x slotcon"
+                                                                   for what in OTHERS)], lines))
 
 
 def main():

@@ -710,12 +710,24 @@ class Errors(OperatorTest):
 
 
 class Loading(OperatorTest):
+    def run_python(self, code, folder):
+        return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True,
+                              text=True, check=False)
+
+    def test_library_alone_has_operators_and_their_gradients(self):
+        library, = FOLDER.resolve().glob("libslotcon_ops_torch*.so")
+        result = self.run_python(
+            f"import torch; torch.ops.load_library('{library}')\n"
+            "scores = torch.zeros(2, 3, 4, requires_grad=True)\n"
+            "torch.ops.slotcon.soft_cross_entropy(scores, torch.ones(2, 3, 4) / 3).backward()\n"
+            "print(scores.grad.shape)", FOLDER)
+        self.assertEqual(result.stdout, "torch.Size([2, 3, 4])\n", result.stderr)
+
     def test_library_of_another_torch_is_an_error_that_says_so(self):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(FOLDER / "slotcon_ops.py", folder)
             pathlib.Path(folder, "libslotcon_ops_torch1.0.so").touch()
-            result = subprocess.run([sys.executable, "-c", "import slotcon_ops"], cwd=folder,
-                                    capture_output=True, text=True, check=False)
+            result = self.run_python("import slotcon_ops", folder)
         release = ".".join(torch.__version__.split(".")[:2])
         self.assertIn(
             f"ImportError: slotcon_ops: expected libslotcon_ops_torch{release}.so in {folder}, as "
