@@ -16,6 +16,8 @@
 #include <python/ops/slot_info_nce.h>
 #include <torch/library.h>
 
+#include <vector>
+
 namespace ops = slotcon::ops;
 
 TORCH_LIBRARY(slotcon, m) {

@@ -146,7 +146,7 @@ def slot_info_nce(anchors: Tensor, keys: Tensor, anchor_present: Tensor, key_pre
     return torch.ops.slotcon.slot_info_nce(anchors, keys, anchor_present, key_present, temperature)
 
 
-# ---- Results without data: for torch.compile, torch.export and the meta device --------------------
+# ---- Results without data: for torch.compile, torch.export and the meta device -------------------
 
 def _compute_type(tensor: Tensor) -> torch.dtype:
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32

@@ -34,10 +34,8 @@ inline Tensor in_order_of(const Tensor& like, const Tensor& values) {
   return channels_last ? values.movedim(1, -1).contiguous().movedim(-1, 1) : values.contiguous();
 }
 
-/// A result, or what stands for one that was not asked for: a schema has no undefined ones.
-inline Tensor or_empty(const Tensor& result, const Tensor& like) {
-  return result.defined() ? result : at::empty({0}, like.options());
-}
+/// What stands for a result that was not asked for: a schema has no undefined ones.
+inline Tensor no_result(const Tensor& like) { return at::empty({0}, like.options()); }
 
 /// Records a graph as long as it lives, also where kernels run below autograd.
 class Recording {

@@ -17,7 +17,7 @@ using ScoreLoss = std::tuple<Tensor, Tensor>;
 /// Of what a kernel gives.
 inline ScoreLoss score_loss(const Tensor& scores, const kernel::LossAndGradient& result) {
   const auto& [loss, gradient] = result;
-  return {loss, gradient.defined() ? in_order_of(scores, gradient) : or_empty({}, loss)};
+  return {loss, gradient.defined() ? in_order_of(scores, gradient) : no_result(loss)};
 }
 
 /// Of `loss_of(scores)`, for what no kernel computes.

@@ -100,8 +100,8 @@ inline std::tuple<Tensor, Tensor> semantic_grouping_backward(
                                    incoming, temperature, eps, wanted)
           : detail::reference_backward(features, prototypes, incoming,
                                        detail::grouping_options(temperature, eps));
-  return {wanted[0] ? in_order_of(features, gradients[0]) : or_empty({}, features),
-          wanted[1] ? gradients[1] : or_empty({}, scores)};
+  return {wanted[0] ? in_order_of(features, gradients[0]) : no_result(features),
+          wanted[1] ? gradients[1].contiguous() : no_result(scores)};
 }
 
 namespace detail {

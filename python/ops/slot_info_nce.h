@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <array>
+#include <cstddef>
 #include <tuple>
 
 namespace slotcon::ops {
@@ -100,11 +101,10 @@ inline LossAndGradients contrast_slots(const Tensor& anchors, const Tensor& keys
 
 inline ContrastLoss contrast_loss(const LossAndGradients& result, const Tensor& queries,
                                   const Tensor& keys, Wanted wanted) {
-  const auto& [loss, gradients] = result;
   const auto dense = [&](std::size_t i, const Tensor& like) {
-    return wanted[i] ? gradients[i].contiguous().view(like.sizes()) : or_empty({}, loss);
+    return wanted[i] ? result.second[i].contiguous().view(like.sizes()) : no_result(result.first);
   };
-  return {loss, dense(0, queries), dense(1, keys)};
+  return {result.first, dense(0, queries), dense(1, keys)};
 }
 
 /// The loss as a function of queries and keys: `pass(wanted)` gives a ContrastLoss.
