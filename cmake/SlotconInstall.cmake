@@ -1,7 +1,7 @@
 # `cmake --install` puts the headers and a CMake package into the prefix, after which
 # find_package(slotcon) gives slotcon::slotcon, slotcon::compiled, slotcon::distributed,
 # slotcon::images where JPEG and PNG are found, slotcon::cuda where CUDA is enabled, and
-# slotcon::nccl where NCCL is there too.
+# slotcon::nccl where NCCL is there too. Where they are built, also the operators for Python.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -15,6 +15,11 @@ set(backend "${CMAKE_INSTALL_INCLUDEDIR}/slotcon/cuda_backend.cu")
 target_sources(slotcon_cuda INTERFACE "$<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${backend}>")
 install(DIRECTORY include/slotcon DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILES_MATCHING PATTERN "*.cuh" PATTERN "*.cu" PATTERN "*.cpp")
+if(TARGET slotcon_ops)
+  set(python_dir "${CMAKE_INSTALL_LIBDIR}/slotcon/python")
+  install(TARGETS slotcon_ops LIBRARY DESTINATION "${python_dir}")
+  install(FILES python/slotcon_ops.py DESTINATION "${python_dir}")
+endif()
 install(EXPORT slotconTargets NAMESPACE slotcon:: DESTINATION "${package_dir}")
 
 configure_package_config_file(

@@ -1,5 +1,6 @@
 // The CUDA kernels of slot InfoNCE, emulated, against the reference in float64.
 #include <gtest/gtest.h>
+#include <python/ops/slot_info_nce.h>
 #include <slotcon/kernel/slot_info_nce/fused.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
@@ -169,6 +170,22 @@ TEST_F(SlotInfoNCECuda, MasksThatPickNoPairGiveZeroAndZeros) {
     EXPECT_EQ(results.loss.item<float>(), 0);
     EXPECT_TRUE(results.by_queries.eq(0).all().item<bool>());
     EXPECT_TRUE(results.by_keys.eq(0).all().item<bool>());
+  }
+}
+
+TEST_F(SlotInfoNCECuda, OperatorsForPythonGiveTheSame) {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    auto slots = make_slots(70, 20, 0.5);
+    slots.anchors = slots.anchors.to(type);
+    slots.keys = slots.keys.to(type);
+    const auto expected = by_masks(slots);
+    const auto [loss, gradients] = slotcon::ops::detail::contrast_masks(
+        slots.anchors.view({7, 10, 20}), slots.keys.view({7, 10, 20}),
+        slots.anchor_present.view({7, 10}), slots.key_present.view({7, 10}), 0.2, {true, true});
+    EXPECT_TRUE(at::equal(loss, expected.loss));
+    EXPECT_TRUE(at::equal(gradients[0].to(type), expected.by_queries));
+    EXPECT_TRUE(at::equal(gradients[1].to(type), expected.by_keys));
+    EXPECT_EQ(gradients[0].scalar_type(), at::kFloat);  // to be scaled before it is rounded
   }
 }
 

@@ -434,6 +434,11 @@ TEST(SoftCrossEntropy, SaysWhatDoesNotFit) {
       says({2, 3, 4}, {2, 3, 5}),
       "soft_cross_entropy: expected student scores and targets of one shape, got [2, 3, 4] and "
       "[2, 3, 5]");
+  EXPECT_EQ(error_text<c10::ValueError>([] {
+              soft_cross_entropy(torch::ones({2, 3}), torch::ones({2, 3}, torch::kMeta));
+            }),
+            "soft_cross_entropy: expected student scores and targets on one device, got cpu and "
+            "meta");
   EXPECT_EQ(says({2, 3}, {2, 3}, AssignmentOptions().student_temperature(-1)),
             "soft_cross_entropy: expected student_temperature > 0 and teacher_temperature > 0, got "
             "-1 and "

@@ -64,7 +64,7 @@ inline void check_probe(const torch::Tensor& features, const torch::Tensor& targ
 /// stands for, one-hot for an image with one class, zero for one that does not count. The result
 /// takes x itself: W and b hold the mean and the deviation. A channel that is constant gets no
 /// weight.
-/// Computed in float64, on the features' device, until the gradient is below 1e-7.
+/// Computed in float64, on the features' device, until the gradient is below 1e-8.
 /// Throws c10::ValueError for other shapes, features that are not finite, targets that are negative
 /// or all zero, and numbers out of range; c10::TypeError for another dtype.
 inline LinearProbe fit_linear_probe(const torch::Tensor& features, const torch::Tensor& targets,
@@ -83,8 +83,8 @@ inline LinearProbe fit_linear_probe(const torch::Tensor& features, const torch::
                                 torch::optim::LBFGSOptions(1)
                                     .max_iter(options.iterations())
                                     .max_eval(2 * options.iterations())
-                                    .tolerance_grad(1e-7)
-                                    .tolerance_change(1e-12)
+                                    .tolerance_grad(1e-8)
+                                    .tolerance_change(1e-16)
                                     .line_search_fn("strong_wolfe"));
   const torch::AutoGradMode with_gradients(true);
   optimizer.step([&] {

@@ -34,6 +34,21 @@ inline void check_view(const torch::Tensor& scores, const ViewGeometry& view,
                     view.flipped.device());
 }
 
+inline void check_distillation(const torch::Tensor& student_scores,
+                               const torch::Tensor& teacher_scores,
+                               const ViewGeometry& student_view, const ViewGeometry& teacher_view,
+                               const torch::Tensor& center, const AssignmentOptions& options,
+                               const char* who) {
+  check_temperatures(options, who);
+  check_view(student_scores, student_view, student_scores, who);
+  check_view(teacher_scores, teacher_view, student_scores, who);
+  TORCH_CHECK_VALUE(
+      center.dim() == 2 && center.size(0) == 1 && center.size(1) == student_scores.size(1), who,
+      ": expected center [1, ", student_scores.size(1), "], got ", center.sizes());
+  TORCH_CHECK_VALUE(center.device() == student_scores.device(), who, ": expected center on ",
+                    student_scores.device(), ", got ", center.device());
+}
+
 }  // namespace detail
 
 namespace functional {
@@ -71,14 +86,8 @@ inline torch::Tensor aligned_assignment_cross_entropy(const torch::Tensor& stude
                                                       const AssignmentOptions& options = {}) {
   constexpr auto who = "aligned_assignment_cross_entropy";
   namespace distillation = kernel::aligned_assignment;
-  detail::check_temperatures(options, who);
-  detail::check_view(student_scores, student_view, student_scores, who);
-  detail::check_view(teacher_scores, teacher_view, student_scores, who);
-  TORCH_CHECK_VALUE(
-      center.dim() == 2 && center.size(0) == 1 && center.size(1) == student_scores.size(1), who,
-      ": expected center [1, ", student_scores.size(1), "], got ", center.sizes());
-  TORCH_CHECK_VALUE(center.device() == student_scores.device(), who, ": expected center on ",
-                    student_scores.device(), ", got ", center.device());
+  detail::check_distillation(student_scores, teacher_scores, student_view, teacher_view, center,
+                             options, who);
   const auto type = compute_type(student_scores.scalar_type(), who);
   const bool is_fused = kernel::use_fused_on(student_scores.device(), options.backend(),
                                              distillation::choose(student_scores), who);

@@ -19,6 +19,24 @@ struct InverseAugmentationOptions {
   TORCH_ARG(Backend, backend) = Backend::kAuto;
 };
 
+namespace detail {
+
+inline void check_maps(const torch::Tensor& maps, const torch::Tensor& boxes,
+                       const torch::Tensor& flipped, const char* who) {
+  TORCH_CHECK_VALUE(maps.dim() == 4, who, ": expected maps [B,K,H,W], got ", maps.sizes());
+  TORCH_CHECK_VALUE(boxes.dim() == 2 && boxes.size(0) == maps.size(0) && boxes.size(1) == 4, who,
+                    ": expected boxes [", maps.size(0), ", 4], got ", boxes.sizes());
+  TORCH_CHECK_VALUE(flipped.dim() == 1 && flipped.size(0) == maps.size(0), who,
+                    ": expected flipped [", maps.size(0), "], got ", flipped.sizes());
+  TORCH_CHECK_TYPE(flipped.scalar_type() == torch::kBool, who,
+                   ": expected flipped of dtype Bool, got ", flipped.scalar_type());
+  TORCH_CHECK_VALUE(maps.device() == boxes.device() && maps.device() == flipped.device(), who,
+                    ": expected maps, boxes and flipped on one device, got ", maps.device(), ", ",
+                    boxes.device(), " and ", flipped.device());
+}
+
+}  // namespace detail
+
 namespace functional {
 
 /// Cuts a box out of each map, resamples it to the map's own size and undoes the mirror image.
@@ -46,16 +64,7 @@ inline torch::Tensor inverse_augment(const torch::Tensor& maps, const torch::Ten
                                      const torch::Tensor& flipped,
                                      const InverseAugmentationOptions& options = {}) {
   constexpr auto who = "inverse_augment";
-  TORCH_CHECK_VALUE(maps.dim() == 4, who, ": expected maps [B,K,H,W], got ", maps.sizes());
-  TORCH_CHECK_VALUE(boxes.dim() == 2 && boxes.size(0) == maps.size(0) && boxes.size(1) == 4, who,
-                    ": expected boxes [", maps.size(0), ", 4], got ", boxes.sizes());
-  TORCH_CHECK_VALUE(flipped.dim() == 1 && flipped.size(0) == maps.size(0), who,
-                    ": expected flipped [", maps.size(0), "], got ", flipped.sizes());
-  TORCH_CHECK_TYPE(flipped.scalar_type() == torch::kBool, who,
-                   ": expected flipped of dtype Bool, got ", flipped.scalar_type());
-  TORCH_CHECK_VALUE(maps.device() == boxes.device() && maps.device() == flipped.device(), who,
-                    ": expected maps, boxes and flipped on one device, got ", maps.device(), ", ",
-                    boxes.device(), " and ", flipped.device());
+  detail::check_maps(maps, boxes, flipped, who);
   const auto type = compute_type(maps.scalar_type(), who);
   const bool is_fused =
       use_fused(options.backend(), kernel::inverse_augmentation::choose(maps), who);

@@ -36,6 +36,18 @@ inline void check_scores(const torch::Tensor& scores, const char* who) {
                     ": expected scores [B,K,*spatial] with K >= 1, got ", scores.sizes());
 }
 
+inline void check_targets(const torch::Tensor& student_scores, const torch::Tensor& targets,
+                          const AssignmentOptions& options, const char* who) {
+  check_temperatures(options, who);
+  check_scores(student_scores, who);
+  TORCH_CHECK_VALUE(student_scores.sizes() == targets.sizes(), who,
+                    ": expected student scores and targets of one shape, got ",
+                    student_scores.sizes(), " and ", targets.sizes());
+  TORCH_CHECK_VALUE(student_scores.device() == targets.device(), who,
+                    ": expected student scores and targets on one device, got ",
+                    student_scores.device(), " and ", targets.device());
+}
+
 /// The centre [1,K] shaped to broadcast over scores [B,K,*spatial].
 inline torch::Tensor over_positions(const torch::Tensor& center, const torch::Tensor& scores) {
   std::vector<std::int64_t> sizes(static_cast<std::size_t>(scores.dim()), 1);
@@ -88,11 +100,7 @@ inline torch::Tensor soft_cross_entropy(const torch::Tensor& student_scores,
                                         const torch::Tensor& targets,
                                         const AssignmentOptions& options = {}) {
   constexpr auto who = "soft_cross_entropy";
-  detail::check_temperatures(options, who);
-  detail::check_scores(student_scores, who);
-  TORCH_CHECK_VALUE(student_scores.sizes() == targets.sizes(), who,
-                    ": expected student scores and targets of one shape, got ",
-                    student_scores.sizes(), " and ", targets.sizes());
+  detail::check_targets(student_scores, targets, options, who);
   const auto type = compute_type(student_scores.scalar_type(), who);
   const bool is_fused =
       use_fused(options.backend(), kernel::prototype_assignment::choose(student_scores), who);

@@ -110,7 +110,7 @@ inline Grouping semantic_grouping(const torch::Tensor& features, const torch::Te
       kernel::use_fused_on(features.device(), options.backend(), choice, "semantic_grouping");
   const AutocastOff precise;
   const auto compute =
-      is_fused ? &kernel::semantic_grouping::fused : &kernel::semantic_grouping::reference;
+      is_fused ? &kernel::semantic_grouping::fused<> : &kernel::semantic_grouping::reference;
   const auto positions = features.flatten(2);
   const auto [slots, scores, present] =
       compute(is_fused ? positions : positions.to(type), prototypes.to(type), options.temperature(),

@@ -43,6 +43,18 @@ inline void check_presence(const torch::Tensor& anchor_present, const torch::Ten
       key_present.scalar_type());
 }
 
+inline void check_rows(const torch::Tensor& queries, const torch::Tensor& keys,
+                       const torch::Tensor& positive, const SlotInfoNCEOptions& options,
+                       const char* who) {
+  TORCH_CHECK_VALUE(options.temperature() > 0, who, ": expected temperature > 0, got ",
+                    options.temperature());
+  TORCH_CHECK_VALUE(queries.dim() == 2 && keys.dim() == 2 && queries.size(1) == keys.size(1), who,
+                    ": expected queries [n,D] and keys [m,D], got ", queries.sizes(), " and ",
+                    keys.sizes());
+  TORCH_CHECK_VALUE(positive.dim() == 1 && positive.size(0) == queries.size(0), who,
+                    ": expected positive [", queries.size(0), "], got ", positive.sizes());
+}
+
 }  // namespace detail
 
 namespace functional {
@@ -94,13 +106,7 @@ inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor&
                               const torch::Tensor& positive,
                               const SlotInfoNCEOptions& options = {}) {
   constexpr auto who = "info_nce";
-  TORCH_CHECK_VALUE(options.temperature() > 0, who, ": expected temperature > 0, got ",
-                    options.temperature());
-  TORCH_CHECK_VALUE(queries.dim() == 2 && keys.dim() == 2 && queries.size(1) == keys.size(1), who,
-                    ": expected queries [n,D] and keys [m,D], got ", queries.sizes(), " and ",
-                    keys.sizes());
-  TORCH_CHECK_VALUE(positive.dim() == 1 && positive.size(0) == queries.size(0), who,
-                    ": expected positive [", queries.size(0), "], got ", positive.sizes());
+  detail::check_rows(queries, keys, positive, options, who);
   const auto type = compute_type(queries.scalar_type(), who);
   const double temperature = options.temperature();
   const bool is_fused = kernel::use_fused_on(

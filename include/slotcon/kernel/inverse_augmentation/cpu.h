@@ -14,23 +14,24 @@ SLOTCON_CPU_KERNEL torch::Tensor cpu_resample(const torch::Tensor& maps, const t
 
 namespace detail {
 
-/// Resampling as a node of the graph. It is linear: its gradient is the resampling by the
-/// transposed matrix, and the gradient of that is the resampling itself.
-class Resampling : public torch::autograd::Function<Resampling> {
+/// `resample`, a function like cpu_resample(), as a node of the graph. It is linear: its gradient
+/// is the resampling by the transposed matrix, and the gradient of that is the resampling itself.
+template <auto resample>
+class Resampling : public torch::autograd::Function<Resampling<resample>> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& maps,
                                const torch::Tensor& boxes, const torch::Tensor& flipped,
                                bool transposed) {
     context->save_for_backward({boxes, flipped});
     context->saved_data["transposed"] = transposed;
-    return cpu_resample(maps, boxes, flipped, transposed);
+    return resample(maps, boxes, flipped, transposed);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradient) {
     const auto saved = context->get_saved_variables();
     const bool transposed = context->saved_data["transposed"].toBool();
-    return {apply(gradient[0], saved[0], saved[1], !transposed), {}, {}, {}};
+    return {Resampling::apply(gradient[0], saved[0], saved[1], !transposed), {}, {}, {}};
   }
 };
 
@@ -40,7 +41,8 @@ class Resampling : public torch::autograd::Function<Resampling> {
 /// of times.
 inline torch::Tensor fused(const torch::Tensor& maps, const torch::Tensor& boxes,
                            const torch::Tensor& flipped) {
-  return detail::Resampling::apply(maps, boxes.contiguous(), flipped.contiguous(), false);
+  return detail::Resampling<&cpu_resample>::apply(maps, boxes.contiguous(), flipped.contiguous(),
+                                                  false);
 }
 
 }  // namespace slotcon::kernel::inverse_augmentation

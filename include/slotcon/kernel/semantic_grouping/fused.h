@@ -12,23 +12,33 @@
 
 namespace slotcon::kernel::semantic_grouping {
 
+/// The passes on the device of the features.
+struct DevicePasses {
+  static Forward forward(const torch::Tensor& features, const torch::Tensor& prototypes,
+                         double temperature, double eps) {
+    const auto pass = features.is_cuda() ? &cuda_forward : &cpu_forward;
+    return pass(features, prototypes, temperature, eps);
+  }
+
+  static std::tuple<torch::Tensor, torch::Tensor> backward(
+      const torch::Tensor& features, const torch::Tensor& prototypes, const Forward& forward,
+      const Incoming& incoming, double temperature, double eps, Wanted wanted) {
+    const auto pass = features.is_cuda() ? &cuda_backward : &cpu_backward;
+    return pass(features, prototypes, forward, incoming, temperature, eps, wanted);
+  }
+};
+
 namespace detail {
 
-/// The passes on the device of `features`.
-inline auto forward_on(const torch::Tensor& features) {
-  return features.is_cuda() ? &cuda_forward : &cpu_forward;
-}
-inline auto backward_on(const torch::Tensor& features) {
-  return features.is_cuda() ? &cuda_backward : &cpu_backward;
-}
-
-class Fused : public torch::autograd::Function<Fused> {
+/// Passes::forward() and backward() as a node of the graph.
+template <class Passes>
+class Fused : public torch::autograd::Function<Fused<Passes>> {
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
                                                 const torch::Tensor& features,
                                                 const torch::Tensor& prototypes, double temperature,
                                                 double eps) {
-    const auto result = forward_on(features)(features, prototypes, temperature, eps);
+    const auto result = Passes::forward(features, prototypes, temperature, eps);
     context->set_materialize_grads(false);
     context->mark_non_differentiable({result.present});
     context->save_for_backward({features, prototypes, result.slots, result.scores,
@@ -47,7 +57,7 @@ class Fused : public torch::autograd::Function<Fused> {
     const auto compute = [&]() -> torch::autograd::variable_list {
       const Incoming incoming{given(0), given(1)};
       if (!incoming.slots && !incoming.scores) return {{}, {}, {}, {}};
-      const auto [features, prototypes] = backward_on(saved[0])(
+      const auto [features, prototypes] = Passes::backward(
           saved[0], saved[1], {saved[2], saved[3], {}, saved[4], saved[5], saved[6]}, incoming,
           context->saved_data["temperature"].toDouble(), context->saved_data["eps"].toDouble(),
           {context->needs_input_grad(0), context->needs_input_grad(1)});
@@ -62,16 +72,17 @@ class Fused : public torch::autograd::Function<Fused> {
 
 /// The same as reference(), of prototypes in float32 and features that choose() says yes to: also
 /// half-precision ones, whose type the slots then have.
-inline std::tuple<torch::Tensor, torch::Tensor, torch::Tensor> fused(
-    const torch::Tensor& features, const torch::Tensor& prototypes, double temperature,
-    double eps) {
+template <class Passes = DevicePasses>
+std::tuple<torch::Tensor, torch::Tensor, torch::Tensor> fused(const torch::Tensor& features,
+                                                              const torch::Tensor& prototypes,
+                                                              double temperature, double eps) {
   const bool differentiable =
       at::GradMode::is_enabled() && (features.requires_grad() || prototypes.requires_grad());
   if (!differentiable) {
-    const auto result = detail::forward_on(features)(features, prototypes, temperature, eps);
+    const auto result = Passes::forward(features, prototypes, temperature, eps);
     return {result.slots, result.scores, result.present};
   }
-  const auto results = detail::Fused::apply(features, prototypes, temperature, eps);
+  const auto results = detail::Fused<Passes>::apply(features, prototypes, temperature, eps);
   return {results[0], results[1], results[2]};
 }
 

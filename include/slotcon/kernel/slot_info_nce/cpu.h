@@ -53,6 +53,65 @@ inline void check_positive(const torch::Tensor& positive, std::int64_t keys,
   }
 }
 
+/// The mean of -log(share of the positive in the total): never below 0, and 0 of a single key.
+inline double mean_loss(const torch::Tensor& totals, const torch::Tensor& at_positive) {
+  const auto* total = totals.const_data_ptr<double>();
+  const auto* term = at_positive.const_data_ptr<float>();
+  double sum = 0;
+  for (std::int64_t i = 0; i < totals.size(0); ++i) sum += std::log(total[i] / term[i]);
+  return sum / static_cast<double>(totals.size(0));
+}
+
+}  // namespace detail
+
+/// The loss, 0-d, and what its gradients are made of. They lack the factor 2 / n.
+struct CpuForward {
+  torch::Tensor loss;
+  torch::Tensor by_queries;        // [n,D], undefined unless asked for
+  detail::Rows queries, keys;      // [n,D], [m,D]
+  torch::Tensor positive, totals;  // [n]
+};
+
+/// The loss of `reference` for queries [n,D], n >= 1, and keys [m,D], float32, and with them its
+/// gradient by the queries: one pass over the keys. Throws c10::IndexError in the name of `who` for
+/// a positive that is not among the keys.
+inline CpuForward cpu_forward(const torch::Tensor& queries, const torch::Tensor& keys,
+                              const torch::Tensor& positive, double temperature, bool with_gradient,
+                              const std::string& who) {
+  CpuForward result;
+  result.queries = detail::with_norms(queries);
+  result.keys = detail::with_norms(keys);
+  result.positive = positive.contiguous();
+  detail::check_positive(result.positive, keys.size(0), who);
+  result.totals = at::empty(positive.sizes(), queries.options().dtype(torch::kDouble));
+  const auto at_positive = at::empty(positive.sizes(), queries.options());
+  if (with_gradient) result.by_queries = at::empty(queries.sizes(), queries.options());
+  auto contrast =
+      detail::between(result.queries, result.keys, temperature, result.totals, result.by_queries);
+  contrast.marked_row = result.positive.const_data_ptr<std::int64_t>();
+  contrast.marked = at_positive.mutable_data_ptr<float>();
+  cpu::compute(contrast, queries.size(0));
+  result.loss = at::full({}, 2 * temperature * detail::mean_loss(result.totals, at_positive),
+                         queries.options());
+  return result;
+}
+
+/// The gradient by the keys, [m,D], which lacks the factor 2 / n: for each key the sum of the
+/// queries, weighted by what their softmax gives it, less 1 where it is the positive.
+inline torch::Tensor cpu_gradient_by_keys(const CpuForward& forward, double temperature) {
+  const auto& keys = forward.keys.vectors;
+  const auto weights = forward.totals.reciprocal().to(torch::kFloat);
+  const auto gradients = at::empty(keys.sizes(), keys.options());
+  const auto sums = at::empty({keys.size(0)}, forward.totals.options());
+  auto contrast = detail::between(forward.keys, forward.queries, temperature, sums, gradients);
+  contrast.weights = weights.const_data_ptr<float>();
+  contrast.own_column = forward.positive.const_data_ptr<std::int64_t>();
+  cpu::compute(contrast, keys.size(0));
+  return gradients;
+}
+
+namespace detail {
+
 /// What both devices' nodes of the graph are told.
 struct Settings {
   double temperature;
@@ -61,34 +120,23 @@ struct Settings {
 };
 
 /// The loss as a node of the graph. The gradient by the queries comes out of the same pass over the
-/// keys as the loss; that by the keys takes a second one, over the queries. What the kernel gives
-/// lacks the factor 2 / n.
+/// keys as the loss; that by the keys takes a second one, over the queries.
 class CpuSlotInfoNCE : public torch::autograd::Function<CpuSlotInfoNCE> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context,
                                const torch::Tensor& queries, const torch::Tensor& keys,
-                               const torch::Tensor& positive_, const Settings& settings) {
-    const auto columns = with_norms(queries), rows = with_norms(keys);
-    const auto positive = positive_.contiguous();
-    check_positive(positive, keys.size(0), settings.who);
-    const auto totals = at::empty(positive.sizes(), queries.options().dtype(torch::kDouble));
-    const auto at_positive = at::empty(positive.sizes(), queries.options());
-    const auto by_queries =
-        settings.by_queries ? at::empty(queries.sizes(), queries.options()) : torch::Tensor();
-    auto contrast = between(columns, rows, settings.temperature, totals, by_queries);
-    contrast.marked_row = positive.const_data_ptr<std::int64_t>();
-    contrast.marked = at_positive.mutable_data_ptr<float>();
-    cpu::compute(contrast, queries.size(0));
+                               const torch::Tensor& positive, const Settings& settings) {
+    const auto result = cpu_forward(queries, keys, positive, settings.temperature,
+                                    settings.by_queries, settings.who);
     if (settings.by_keys) {
-      context->save_for_backward(
-          {by_queries, queries, keys, columns.inverse_norms, rows.inverse_norms, positive, totals});
+      context->save_for_backward({result.by_queries, queries, keys, result.queries.inverse_norms,
+                                  result.keys.inverse_norms, result.positive, result.totals});
     } else if (settings.by_queries) {
-      context->save_for_backward({by_queries, queries});
+      context->save_for_backward({result.by_queries, queries});
     }
     context->saved_data["temperature"] = settings.temperature;
     context->saved_data["who"] = settings.who;
-    return at::full({}, 2 * settings.temperature * mean_loss(totals, at_positive),
-                    queries.options());
+    return result.loss;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -102,38 +150,16 @@ class CpuSlotInfoNCE : public torch::autograd::Function<CpuSlotInfoNCE> {
           torch::autograd::variable_list gradients(4);
           if (context->needs_input_grad(0)) gradients[0] = saved[0] * scale;
           if (context->needs_input_grad(1)) {
-            gradients[1] =
-                gradient_by_keys({queries.contiguous(), saved[3]}, {keys.contiguous(), saved[4]},
-                                 saved[5], saved[6], context->saved_data["temperature"].toDouble())
-                    .mul_(scale);
+            CpuForward forward;
+            forward.queries = {queries.contiguous(), saved[3]};
+            forward.keys = {keys.contiguous(), saved[4]};
+            forward.positive = saved[5];
+            forward.totals = saved[6];
+            const double temperature = context->saved_data["temperature"].toDouble();
+            gradients[1] = cpu_gradient_by_keys(forward, temperature).mul_(scale);
           }
           return gradients;
         });
-  }
-
- private:
-  /// The mean of -log(share of the positive in the total): never below 0, and 0 of a single key.
-  static double mean_loss(const torch::Tensor& totals, const torch::Tensor& at_positive) {
-    const auto* total = totals.const_data_ptr<double>();
-    const auto* term = at_positive.const_data_ptr<float>();
-    double sum = 0;
-    for (std::int64_t i = 0; i < totals.size(0); ++i) sum += std::log(total[i] / term[i]);
-    return sum / static_cast<double>(totals.size(0));
-  }
-
-  /// For each key the sum of the queries, weighted by what their softmax gives it, less 1 where it
-  /// is the positive.
-  static torch::Tensor gradient_by_keys(const Rows& queries, const Rows& keys,
-                                        const torch::Tensor& positive, const torch::Tensor& totals,
-                                        double temperature) {
-    const auto weights = totals.reciprocal().to(torch::kFloat);
-    const auto gradients = at::empty(keys.vectors.sizes(), keys.vectors.options());
-    const auto sums = at::empty({keys.vectors.size(0)}, totals.options());
-    auto contrast = between(keys, queries, temperature, sums, gradients);
-    contrast.weights = weights.const_data_ptr<float>();
-    contrast.own_column = positive.const_data_ptr<std::int64_t>();
-    cpu::compute(contrast, keys.vectors.size(0));
-    return gradients;
   }
 };
 

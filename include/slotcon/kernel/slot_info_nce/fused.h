@@ -16,6 +16,20 @@ struct Picked {
   torch::Tensor key_count, key_places;
 };
 
+/// The same with the place of each picked query's positive among the picked keys.
+struct PickedPairs {
+  Picked picked;
+  torch::Tensor positive;
+};
+
+/// The queries that `query_mask` picks and the keys that `key_mask` picks, [M] bool: the positive
+/// of query i is key i, so a query that is picked is among the keys.
+inline PickedPairs pick_pairs(const torch::Tensor& query_mask, const torch::Tensor& key_mask) {
+  const auto queries = true_places(query_mask), keys = true_places(key_mask);
+  return {{queries.count, queries.places, keys.count, keys.places},
+          keys.order.index_select(0, queries.places)};
+}
+
 namespace detail {
 
 /// The loss on a CUDA device as a node of the graph. The gradient by the queries comes out of the
@@ -92,20 +106,17 @@ inline torch::Tensor fused(const torch::Tensor& queries, const torch::Tensor& ke
                                         settings);
 }
 
-/// The contrast between the queries that `query_mask` picks and the keys that `key_mask` picks,
-/// [M] bool of [M,D]; the positive of query i is key i, so a query that is picked is among the
-/// keys. For CUDA: how many there are stays on the device, and nothing waits for it.
+/// The contrast between the queries [M,D] and the keys [M,D] that pick_pairs() picks. For CUDA: how
+/// many there are stays on the device, and nothing waits for it.
 inline torch::Tensor cuda_fused_pairs(const torch::Tensor& queries, const torch::Tensor& keys,
                                       const torch::Tensor& query_mask,
                                       const torch::Tensor& key_mask, double temperature,
                                       const char* who) {
-  const auto query_places = true_places(query_mask), key_places = true_places(key_mask);
-  const auto positive = key_places.order.index_select(0, query_places.places);
+  const auto pairs = pick_pairs(query_mask, key_mask);
   const auto type = detail::cuda_type(queries, keys, temperature);
-  return detail::CudaSlotInfoNCE::apply(
-      queries.to(type), keys.to(type), positive,
-      Picked{query_places.count, query_places.places, key_places.count, key_places.places},
-      detail::settings_of(queries, keys, temperature, who));
+  return detail::CudaSlotInfoNCE::apply(queries.to(type), keys.to(type), pairs.positive,
+                                        pairs.picked,
+                                        detail::settings_of(queries, keys, temperature, who));
 }
 
 }  // namespace slotcon::kernel::slot_info_nce
