@@ -2,7 +2,8 @@
 // you use.
 //
 // Not included: the files that read or write images (slotcon::images), slotcon/data/image_file.h,
-// image_folder.h and labelled_images.h, and slotcon/train/distributed.h (slotcon::distributed).
+// image_folder.h, class_folders.h, labelled_files.h and labelled_images.h, and
+// slotcon/train/distributed.h (slotcon::distributed).
 #pragma once
 
 #include <slotcon/core/autocast.h>
@@ -10,12 +11,19 @@
 #include <slotcon/core/collectives.h>
 #include <slotcon/core/two_views.h>
 #include <slotcon/data/cached_images.h>
+#include <slotcon/data/centre_square.h>
+#include <slotcon/data/cityscapes.h>
+#include <slotcon/data/coco_stuff.h>
 #include <slotcon/data/image_tensor.h>
+#include <slotcon/data/pascal_voc.h>
 #include <slotcon/data/scenes.h>
 #include <slotcon/data/two_view_loader.h>
 #include <slotcon/data/two_view_transform.h>
 #include <slotcon/eval/cluster_baselines.h>
 #include <slotcon/eval/dense_clusters.h>
+#include <slotcon/eval/label_shares.h>
+#include <slotcon/eval/linear_probe.h>
+#include <slotcon/eval/neighbours.h>
 #include <slotcon/eval/segmentation_score.h>
 #include <slotcon/io/detectron2.h>
 #include <slotcon/io/pth.h>
