@@ -38,6 +38,7 @@ Plan cpu_plan() {
   }
   plan.contrast = {{{64, 256, 4096, 16384, 256}, Precision::kFloat32},
                    {kTypicalContrast, Precision::kFloat32}};
+  plan.norms = {{16, 24, 32, true}, {16, 512, 8, false}, {8, 64, 112, false}, {8, 256, 56, true}};
   plan.pretraining = {{"tiny", 16, 64, 16, 64, 256},  // examples/recipes/demo.toml
                       {"resnet18", 8, 224, 256, 256, 4096},
                       {"resnet50", 8, 224, 256, 256, 4096}};

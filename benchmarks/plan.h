@@ -43,6 +43,17 @@ struct ContrastRows {
   Precision precision;
 };
 
+/// Maps [B,C,side,side] that are normalised.
+struct NormSize {
+  std::int64_t images, channels, side;
+  bool residual;
+
+  std::string name() const {
+    return "B:" + std::to_string(images) + "/C:" + std::to_string(channels) +
+           "/N:" + std::to_string(side * side) + (residual ? "/residual" : "");
+  }
+};
+
 /// A step of `pretrain`.
 struct StepSize {
   std::string network;  ///< "tiny", "resnet18" or "resnet50"
@@ -61,6 +72,7 @@ struct Plan {
   std::vector<MapSize> distillation;
   std::vector<ContrastRows> contrast;
   std::vector<MapSize> objective;
+  std::vector<NormSize> norms;
   std::vector<StepSize> pretraining;
   std::vector<std::int64_t> copies;  ///< megabytes
 };

@@ -82,6 +82,24 @@ bool asks_for_probe(const SegmentOptions& options) {
   return !options.probe.images.empty() || !options.probe.split.empty();
 }
 
+/// Prints what a linear probe reaches on the set, and gives it for programs to read.
+nlohmann::json probe(const TrainedModel& trained, const LabelledSet& set,
+                     const SegmentOptions& options) {
+  const auto& dataset = options.set.dataset;
+  detail::require(dataset == "folders" || !options.probe.split.empty(), dataset, "--probe-split");
+  const auto train = read_probe_set(options);
+  const auto score = with_trained_model(
+      trained, [&](auto model) { return linear_segmentation(model, train, set, options.seed); });
+  std::printf(
+      "\nLinear probe on the backbone, supervised by the labels of %zu images of %s:\n"
+      "mIoU %.3f (%.3f)\n",
+      train.images.images.size(), train.name.c_str(), score.mean_iou, score.pixel_accuracy);
+  return {{"images", train.images.images.size()},
+          {"mean_iou", score.mean_iou},
+          {"pixel_accuracy", score.pixel_accuracy},
+          {"class_iou", score.class_iou}};
+}
+
 void write_report(const SegmentOptions& options, const TrainedModel& trained,
                   const LabelledSet& set, std::vector<ScoreRow> rows, const Facts& protocol) {
   Findings findings;
@@ -113,19 +131,7 @@ int run_program(int argc, char** argv) {
   print_table(rows, set.images.images.size());
   print_classes(rows, set.classes);
   auto results = results_of({rows, protocol, set.class_names});
-  if (asks_for_probe(options)) {
-    const auto train = read_probe_set(options);
-    const auto score = with_trained_model(
-        trained, [&](auto model) { return linear_segmentation(model, train, set, options.seed); });
-    std::printf(
-        "\nLinear probe on the backbone, supervised by the labels of %zu images of %s:\n"
-        "mIoU %.3f (%.3f)\n",
-        train.images.images.size(), train.name.c_str(), score.mean_iou, score.pixel_accuracy);
-    results["linear_probe"] = {{"images", train.images.images.size()},
-                               {"mean_iou", score.mean_iou},
-                               {"pixel_accuracy", score.pixel_accuracy},
-                               {"class_iou", score.class_iou}};
-  }
+  if (asks_for_probe(options)) results["linear_probe"] = probe(trained, set, options);
   if (!options.json.empty()) write_json(options.json, results);
   if (!options.report.empty()) write_report(options, trained, set, rows, protocol);
   return 0;
