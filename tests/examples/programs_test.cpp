@@ -367,7 +367,7 @@ TEST_F(Programs, SegmentScoresABenchmarkByItsProtocol) {
   const auto result = run_program(start + " --dataset pascal-voc --root " + path("voc") +
                                   " --resolution 40 --matching positions --seeds 2 "
                                   "--probe-split train --json " +
-                                  path("voc.json"));
+                                  path("voc.json") + " --report " + path("voc.html"));
   ASSERT_EQ(result.status, 0) << result.output;
   for (const auto* text :
        {"Images: 2 of PASCAL VOC, split val", "Classes: 21; label 255 is not scored",
@@ -379,6 +379,10 @@ TEST_F(Programs, SegmentScoresABenchmarkByItsProtocol) {
   EXPECT_EQ(json.at("classes").at(15), "person");
   EXPECT_EQ(json.at("protocol").at("Images"), "2 of PASCAL VOC, split val");
   EXPECT_EQ(json.at("linear_probe").at("images"), 4);
+  const auto page = read_page("voc.html");
+  EXPECT_EQ(page.at("facts").at("Images"), "2 of PASCAL VOC, split val");
+  EXPECT_EQ(page.at("tables").at(1).at(1).at(0), "background");
+  EXPECT_NE(page.at("tables").at(0).dump().find("\u00b1"), std::string::npos);
   for (const auto& row : json.at("rows"))
     EXPECT_EQ(row.at("seeds"),
               row.at("method").get<std::string>().find("slots") == std::string::npos ? 2 : 1)

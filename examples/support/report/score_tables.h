@@ -83,9 +83,11 @@ inline nlohmann::json results_of(const ReportedScores& scores) {
 
 namespace detail {
 
-/// A number of a table with a bar behind it, as long as its share.
-inline std::string share_cell(double share, bool best) {
-  const auto text = slotcon::view::fixed_number(share, 3);
+/// A number of a table with a bar behind it, as long as its share; with its deviation over seeds,
+/// where it has one.
+inline std::string share_cell(double share, bool best, double deviation = 0) {
+  auto text = slotcon::view::fixed_number(share, 3);
+  if (deviation > 0) text += " \u00b1 " + slotcon::view::fixed_number(deviation, 3);
   if (!std::isfinite(share)) return "<td>" + text + "</td>";
   return std::string("<td class=\"share") + (best ? " best" : "") +
          "\" style=\"--share:" + slotcon::view::fixed_number(share, 3) + "\">" + text + "</td>";
@@ -139,9 +141,11 @@ inline std::string table_of_scores(const std::vector<ScoreRow>& rows) {
     }
     html += "<tr><th scope=\"row\">" + slotcon::view::escape_html(row.method) + "</th><td>" +
             std::to_string(row.clusters) + "</td>" +
-            detail::share_cell(one_to_one(row), is_best(best, row, one_to_one(row))) +
+            detail::share_cell(one_to_one(row), is_best(best, row, one_to_one(row)),
+                               row.one_to_one_deviation) +
             detail::share_cell(row.one_to_one.pixel_accuracy, false) +
-            detail::share_cell(majority(row), is_best(best_majority, row, majority(row))) +
+            detail::share_cell(majority(row), is_best(best_majority, row, majority(row)),
+                               row.majority_deviation) +
             detail::share_cell(row.majority.pixel_accuracy, false) + "</tr>\n";
   }
   return html + "</tbody>\n</table>\n";
