@@ -6,7 +6,6 @@
 #include <slotcon/data/centre_square.h>
 #include <slotcon/data/class_folders.h>
 #include <slotcon/data/image_file.h>
-#include <slotcon/data/image_tensor.h>
 #include <slotcon/eval/linear_probe.h>
 #include <slotcon/eval/neighbours.h>
 
@@ -60,9 +59,7 @@ Features features_of(Model& model, const slotcon::data::ClassFolders& set, int r
   std::vector<torch::Tensor> pooled;
   for (const auto& path : set.paths) {
     const auto image = slotcon::data::centre_square(slotcon::data::read_image(path), resolution);
-    const auto input = slotcon::data::normalized_tensor(image).unsqueeze(0).contiguous(
-        torch::MemoryFormat::ChannelsLast);
-    pooled.push_back(model->teacher_backbone(input).mean({2, 3}));
+    pooled.push_back(model->teacher_backbone(network_input(image)).mean({2, 3}));
   }
   return {torch::cat(pooled), torch::tensor(set.classes, torch::kLong)};
 }
@@ -78,7 +75,7 @@ nlohmann::json figures_of(const Features& train, const Features& test, std::int6
   const auto k = std::min(o.neighbours, train.values.size(0));
   const auto near = nearest_neighbours(test.values, train.values, k);
   const auto vote = weighted_vote(near, train.classes, classes, o.temperature);
-  const auto first = nearest_neighbours(test.values, train.values, 1);
+  const Neighbours first{near.indices.slice(1, 0, 1), near.cosines.slice(1, 0, 1)};
   const auto probe = fit_linear_probe(train.values, one_hot_targets(train.classes, classes),
                                       LinearProbeOptions().penalty(o.penalty));
   return {{"neighbour_vote", accuracy(vote, test.classes)},

@@ -43,6 +43,12 @@ struct ScoreRow {
   double one_to_one_deviation = 0, majority_deviation = 0;  ///< of the mean IoU, of a sample
 };
 
+/// One image as a batch for a network, [1,3,H,W] channels last.
+inline torch::Tensor network_input(const slotcon::data::Image& image) {
+  return slotcon::data::normalized_tensor(image).unsqueeze(0).contiguous(
+      torch::MemoryFormat::ChannelsLast);
+}
+
 /// The teacher's maps of a set of images: backbone features [C,h,w] and slot scores [K,h,w] of
 /// each.
 struct DenseMaps {
@@ -54,8 +60,7 @@ DenseMaps dense_maps(Model& model, const std::vector<slotcon::data::Image>& imag
   model->eval();
   DenseMaps maps;
   for (const auto& image : images) {
-    const auto input = slotcon::data::normalized_tensor(image).unsqueeze(0).contiguous(
-        torch::MemoryFormat::ChannelsLast);
+    const auto input = network_input(image);
     maps.features.push_back(model->teacher_backbone(input)[0]);
     maps.scores.push_back(model->segment(input).scores[0]);
   }

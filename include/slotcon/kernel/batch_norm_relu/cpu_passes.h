@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <slotcon/kernel/batch_norm_relu/cpu.h>
 #include <slotcon/kernel/cpu/channel_rows.h>
+#include <slotcon/kernel/cpu/element_of.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -55,9 +56,7 @@ using cpu::Index;
 class Rows {
  public:
   explicit Rows(const torch::Tensor& maps)
-      : element_(maps.scalar_type() == torch::kBFloat16 ? cpu::Element::kBFloat16
-                 : maps.scalar_type() == torch::kHalf   ? cpu::Element::kHalf
-                                                        : cpu::Element::kFloat),
+      : element_(cpu::element_of(maps)),
         channels_(maps.size(1)),
         rows_(maps.numel() / maps.size(1)),
         rows_of_block_(std::max(kLeastRows, kBlock / channels_)) {}

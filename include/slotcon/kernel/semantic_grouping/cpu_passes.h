@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <slotcon/kernel/cpu/element_of.h>
 #include <slotcon/kernel/semantic_grouping/cpu.h>
 #include <slotcon/kernel/semantic_grouping/cpu_backward.h>
 #include <torch/types.h>
@@ -39,17 +40,6 @@ class Parts {
   Index images_, positions_, size_, count_;
 };
 
-inline cpu::Element element_of(const torch::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case torch::kBFloat16:
-      return cpu::Element::kBFloat16;
-    case torch::kHalf:
-      return cpu::Element::kHalf;
-    default:
-      return cpu::Element::kFloat;
-  }
-}
-
 /// What the products of these features are of: bfloat16 loses nothing of the features themselves.
 inline Operand operand_for(const torch::Tensor& features) {
   const bool bfloat16 = features.scalar_type() == torch::kBFloat16 && cpu::has_bfloat16_products();
@@ -60,12 +50,12 @@ inline Operand operand_for(const torch::Tensor& features) {
 inline cpu::Matrix image_of(const torch::Tensor& batch, Index image) {
   const auto* data = static_cast<const char*>(batch.const_data_ptr());
   return {data + image * batch.stride(0) * batch.element_size(), batch.stride(1), batch.stride(2),
-          element_of(batch)};
+          cpu::element_of(batch)};
 }
 inline cpu::MutableMatrix mutable_image_of(const torch::Tensor& batch, Index image) {
   auto* data = static_cast<char*>(batch.mutable_data_ptr());
   return {data + image * batch.stride(0) * batch.element_size(), batch.stride(1), batch.stride(2),
-          element_of(batch)};
+          cpu::element_of(batch)};
 }
 
 /// The prototypes at unit length, packed.
