@@ -2,6 +2,7 @@
 #include <slotcon/model/memory_format.h>
 #include <slotcon/model/resnet.h>
 #include <slotcon/model/slotcon.h>
+#include <slotcon/train/adamw.h>
 #include <slotcon/train/training_step.h>
 #include <torch/optim/adamw.h>
 
@@ -61,19 +62,22 @@ Model make_model(const StepSize& size, slotcon::Backend backend, const torch::Te
   return model;
 }
 
+template <class AdamW>
 std::shared_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Module& model) {
   Tensors trained;
   for (const auto& parameter : model.parameters()) {
     if (parameter.requires_grad()) trained.push_back(parameter);
   }
-  return std::make_shared<torch::optim::AdamW>(trained, torch::optim::AdamWOptions(kLearningRate));
+  return std::make_shared<AdamW>(trained, torch::optim::AdamWOptions(kLearningRate));
 }
 
 Prepare with_backend(const StepSize& size, slotcon::Backend backend,
                      at::ScalarType precision = at::kFloat) {
   return [=](const Tensors& inputs) -> Call {
     auto model = make_model(size, backend, inputs[0]);
-    const auto optimizer = make_optimizer(*model);
+    const bool fused = backend != slotcon::Backend::kReference;
+    const auto optimizer = fused ? make_optimizer<slotcon::AdamW>(*model)
+                                 : make_optimizer<torch::optim::AdamW>(*model);
     const auto step = std::make_shared<slotcon::TrainingStep<Model>>(
         model, *optimizer, slotcon::TrainingStepOptions().precision(precision));
     return [step, optimizer, views = unpack(inputs)]() -> Tensors {
@@ -94,7 +98,9 @@ void follow(const Tensors& teacher, const Tensors& student) {
 class PublishedStep {
  public:
   PublishedStep(Model model, const slotcon::TwoViews& views)
-      : model_(std::move(model)), optimizer_(make_optimizer(*model_)), views_(views) {
+      : model_(std::move(model)),
+        optimizer_(make_optimizer<torch::optim::AdamW>(*model_)),
+        views_(views) {
     auto& loss = model_->loss;
     objective_ = {loss->grouping_q->prototypes(), loss->grouping_k->prototypes(),
                   loss->assignment->center, [this](const torch::Tensor& rows) {

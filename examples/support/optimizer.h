@@ -1,8 +1,8 @@
 // The optimisers that `--optimizer` names.
 #pragma once
 
+#include <slotcon/train/adamw.h>
 #include <slotcon/train/lars.h>
-#include <torch/optim/adamw.h>
 #include <torch/optim/sgd.h>
 
 #include <memory>
@@ -20,7 +20,7 @@ inline std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingOpt
     if (parameter.requires_grad()) trained.push_back(parameter);
   }
   if (options.optimizer == "adamw") {
-    return std::make_unique<torch::optim::AdamW>(
+    return std::make_unique<slotcon::AdamW>(
         trained, torch::optim::AdamWOptions(0).weight_decay(options.weight_decay));
   }
   if (options.optimizer == "sgd") {

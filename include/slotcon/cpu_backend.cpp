@@ -4,7 +4,7 @@
 #endif
 
 #include <slotcon/kernel/aligned_assignment/cpu_distillation.h>
-#include <slotcon/kernel/batch_norm_relu/cpu_passes.h>
+#include <slotcon/kernel/batch_norm/cpu_passes.h>
 #include <slotcon/kernel/cpu/contrast_columns.h>
 #include <slotcon/kernel/inverse_augmentation/cpu_resampling.h>
 #include <slotcon/kernel/prototype_assignment/cpu_cross_entropy.h>

@@ -42,6 +42,7 @@
 #include <slotcon/model/resnet.h>
 #include <slotcon/model/slotcon.h>
 #include <slotcon/model/teacher.h>
+#include <slotcon/train/adamw.h>
 #include <slotcon/train/broadcast.h>
 #include <slotcon/train/checkpoint.h>
 #include <slotcon/train/collapse_watch.h>

@@ -195,8 +195,8 @@ TEST(BatchNorm, WithReluSaysWhyItIsNotFused) {
   EXPECT_EQ(error_text<c10::NotImplementedError>([&] {
               norm->forward_relu(noise({2, 5, 3, 4}, 1).to(torch::kFloat));
             }),
-            "BatchNorm::forward_relu: Backend::kFused is unavailable: the kernel needs maps "
-            "[N,C,h,w] that are channels last");
+            "BatchNorm::forward_relu: Backend::kFused is unavailable: the kernel needs rows "
+            "[N,C] or channels-last maps [N,C,h,w]");
 }
 
 TEST(BatchNorm, PrintsAndClonesWithItsGroup) {

@@ -5,7 +5,7 @@
 #include <ATen/core/ivalue.h>
 #include <slotcon/core/backend.h>
 #include <slotcon/core/collectives.h>
-#include <slotcon/kernel/batch_norm_relu/dispatch.h>
+#include <slotcon/kernel/batch_norm/dispatch.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -178,34 +178,57 @@ class BatchNormImpl : public torch::nn::Cloneable<BatchNormImpl> {
                           at::globalContext().userEnabledCuDNN());
   }
 
-  /// max(0, forward(x) + residual); an undefined residual is none.
+  /// max(0, forward(x) + residual); an undefined residual is none. x and residual [N,C,*] of the
+  /// same sizes.
   ///
-  /// x and residual [N,C,*] of the same sizes. In training of one process, of maps on the CPU that
-  /// are channels last, in one kernel, which is differentiable once: with `backend` kReference as
-  /// often as forward(). Rounded once in half types, where operations of their own round each time.
+  /// In training of one process, of rows [N,C] or channels-last maps on the CPU, in one kernel,
+  /// which is differentiable once: with `backend` kReference as often as forward(). Rounded once in
+  /// half types, where operations of their own round each time. The same holds for forward_gelu().
   torch::Tensor forward_relu(const torch::Tensor& x, const torch::Tensor& residual = {}) {
-    constexpr auto kWho = "BatchNorm::forward_relu";
-    const kernel::batch_norm_relu::Norm norm{
-        weight, bias, running_mean, running_var, detail::kBatchNormMomentum, detail::kBatchNormEps};
-    const bool by_own_batch =
-        is_training() && collectives == nullptr && detail::values_of_a_channel(x) >= 2;
-    if (by_own_batch &&
-        use_fused(backend, kernel::batch_norm_relu::choose(x, residual, norm), kWho)) {
-      num_batches_tracked += 1;
-      return kernel::batch_norm_relu::fused(x, residual, norm);
+    if (runs_fused(x, residual, "BatchNorm::forward_relu")) {
+      return forward_fused(x, residual,
+                           residual.defined() ? Activation::kAddRelu : Activation::kRelu);
     }
     auto y = forward(x);
     if (residual.defined()) y += residual;
     return y.relu_();
   }
 
+  /// The exact GELU of forward(x): that times the normal distribution at it.
+  torch::Tensor forward_gelu(const torch::Tensor& x) {
+    if (runs_fused(x, {}, "BatchNorm::forward_gelu")) {
+      return forward_fused(x, {}, Activation::kGelu);
+    }
+    return at::gelu(forward(x));
+  }
+
   torch::Tensor weight, bias;               ///< [C]
   torch::Tensor running_mean, running_var;  ///< [C], the variance unbiased
   torch::Tensor num_batches_tracked;        ///< 0-d int64
   CollectivesPtr collectives;               ///< null: one process
-  Backend backend = Backend::kAuto;         ///< of forward_relu()
+  Backend backend = Backend::kAuto;         ///< of forward_relu() and forward_gelu()
 
  private:
+  using Activation = kernel::Activation;
+
+  kernel::batch_norm::Norm numbers() const {
+    return {
+        weight, bias, running_mean, running_var, detail::kBatchNormMomentum, detail::kBatchNormEps};
+  }
+
+  bool runs_fused(const torch::Tensor& x, const torch::Tensor& residual, const char* who) const {
+    const bool by_own_batch =
+        is_training() && collectives == nullptr && detail::values_of_a_channel(x) >= 2;
+    return by_own_batch &&
+           use_fused(backend, kernel::batch_norm::choose(x, residual, numbers()), who);
+  }
+
+  torch::Tensor forward_fused(const torch::Tensor& x, const torch::Tensor& residual,
+                              Activation activation) {
+    num_batches_tracked += 1;
+    return kernel::batch_norm::fused(x, residual, numbers(), activation);
+  }
+
   torch::Tensor forward_in_group(const torch::Tensor& rows) {
     const auto x = rows.contiguous(rows.suggest_memory_format());
     const auto [mean, variance, influence] = use_statistics(x);

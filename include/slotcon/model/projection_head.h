@@ -57,6 +57,17 @@ torch::nn::Sequential projection_mlp(const ProjectionHeadOptions& options,
   return mlp;
 }
 
+/// mlp->forward(x), each batch norm together with its GELU. `Layer` is what the linear layers are.
+template <class Layer>
+torch::Tensor forward(torch::nn::Sequential& mlp, torch::Tensor x) {
+  std::size_t layer = 0;
+  for (; layer + 1 < mlp->size(); layer += 3) {
+    x = mlp->at<Layer>(layer).forward(x);
+    x = mlp->at<BatchNormImpl>(layer + 1).forward_gelu(x);
+  }
+  return mlp->at<Layer>(layer).forward(x);
+}
+
 }  // namespace detail
 
 /// Perceptron on rows: (Linear, BatchNorm, GELU) x (layers - 1), Linear; as the published
@@ -82,7 +93,9 @@ class ProjectionHeadImpl : public torch::nn::Cloneable<ProjectionHeadImpl> {
         << " -> " << options.out_dim() << ", layers=" << options.layers() << ")";
   }
 
-  torch::Tensor forward(const torch::Tensor& rows) { return mlp->forward(rows); }
+  torch::Tensor forward(const torch::Tensor& rows) {
+    return detail::forward<torch::nn::LinearImpl>(mlp, rows);
+  }
 
   ProjectionHeadOptions options;
   torch::nn::Sequential mlp{nullptr};
@@ -109,7 +122,9 @@ class ProjectionHead2dImpl : public torch::nn::Cloneable<ProjectionHead2dImpl> {
         << " -> " << options.out_dim() << ", layers=" << options.layers() << ")";
   }
 
-  torch::Tensor forward(const torch::Tensor& maps) { return mlp->forward(maps); }
+  torch::Tensor forward(const torch::Tensor& maps) {
+    return detail::forward<torch::nn::Conv2dImpl>(mlp, maps);
+  }
 
   ProjectionHeadOptions options;
   torch::nn::Sequential mlp{nullptr};

@@ -1,10 +1,12 @@
 // Rows of channels [R,C] of any element: sums over the rows for each channel, and what batch norm
-// and a ReLU make of them in one pass. NaN stays NaN.
+// and an activation make of them in one pass. NaN stays NaN.
 #if !defined(SLOTCON_SIMD_NAMESPACE)  // read from outside: compile the rest once for each set
 
 #ifndef SLOTCON_KERNEL_CPU_CHANNEL_ROWS_H
 #define SLOTCON_KERNEL_CPU_CHANNEL_ROWS_H
+#include <slotcon/kernel/activation.h>
 #include <slotcon/kernel/cpu/element.h>
+#include <slotcon/kernel/cpu/gelu.h>
 
 namespace slotcon::kernel::cpu {
 
@@ -13,18 +15,21 @@ struct RowsShape {
   Index rows, channels;
 };
 
-/// The rows of a block of y = max(0, scale (x - mean) + bias + residual); without residual: null.
-struct ReluRows {
+/// The rows of a block of y = activation(u), u = scale (x - mean) + bias.
+struct NormRows {
   const void *x;
-  const void *residual;
+  const void *residual;  ///< of kAddRelu; else null
   void *y;
   const float *mean, *scale, *bias;  // [C]
 };
 
-/// The rows of a block of its gradient. With g = by_y where y > 0, 0 elsewhere:
-/// by_x = scale g + slope (x - mean) + offset, and g is the gradient by the residual. Without
-/// residual y is made again from x, which costs less than to read it, and there is no g.
-struct ReluGradientRows {
+/// The rows of a block of its gradient. With g = by_y times the activation's derivative:
+/// by_x = scale g + slope (x - mean) + offset.
+///
+/// kAddRelu: from y it knows where the ReLU passed, and the first pass leaves g, the gradient by
+/// the residual, for the second. The others make both again from x: that costs less than to keep
+/// them.
+struct NormGradientRows {
   const void *by_y, *x, *y;
   void *by_x, *g;
   const float *mean, *scale, *bias, *slope, *offset;  // [C]
@@ -51,19 +56,26 @@ SLOTCON_SIMD_INLINE void write(void* rows, Index index, Vector value, Index lane
   store_elements(bytes + index * size_of(kElement), kElement, value, lanes);
 }
 
-/// Lanes of g, from by_y and what decides about it; `distance` is x - mean.
-template <Element kElement, bool kResidual>
-SLOTCON_SIMD_INLINE Vector passed(const ReluGradientRows& block, Vector distance, Index index,
-                                  Index channel, Index lanes) {
-  const Vector gradient = loaded(read<kElement>(block.by_y, index, lanes));
-  Vector y;
-  if constexpr (kResidual) {
-    y = read<kElement>(block.y, index, lanes);
+/// Lanes of u; `distance` is x - mean.
+template <class Rows>
+SLOTCON_SIMD_INLINE Vector normalised(const Rows& block, Vector distance, Index channel,
+                                      Index lanes) {
+  return distance * load_lanes(block.scale + channel, lanes) +
+         load_lanes(block.bias + channel, lanes);
+}
+
+/// Lanes of g, made from by_y.
+template <Element kElement, Activation kActivation>
+SLOTCON_SIMD_INLINE Vector gradient_made(const NormGradientRows& block, Vector distance,
+                                         Index index, Index channel, Index lanes) {
+  const Vector by_y = loaded(read<kElement>(block.by_y, index, lanes));
+  if constexpr (kActivation == Activation::kAddRelu) {
+    return read<kElement>(block.y, index, lanes) <= 0 ? Vector{} : by_y;
   } else {
-    y = distance * load_lanes(block.scale + channel, lanes) +
-        load_lanes(block.bias + channel, lanes);
+    const Vector u = normalised(block, distance, channel, lanes);
+    if constexpr (kActivation == Activation::kGelu) return by_y * gelu_slope(u);
+    return u <= 0 ? Vector{} : by_y;
   }
-  return y <= 0 ? Vector{} : gradient;
 }
 
 template <Element kElement, Index kVectors>
@@ -107,8 +119,8 @@ SLOTCON_SIMD void moments(const void* x, const RowsShape& shape, float* mean, fl
   }
 }
 
-template <Element kElement, bool kResidual, Index kVectors>
-SLOTCON_SIMD_INLINE void gradient_sums_of_channels(const ReluGradientRows& block,
+template <Element kElement, Activation kActivation, Index kVectors>
+SLOTCON_SIMD_INLINE void gradient_sums_of_channels(const NormGradientRows& block,
                                                    const RowsShape& shape, Index channel,
                                                    Index lanes, float* sums, float* products) {
   Vector sum[kVectors] = {}, product[kVectors] = {}, middle[kVectors];
@@ -120,8 +132,8 @@ SLOTCON_SIMD_INLINE void gradient_sums_of_channels(const ReluGradientRows& block
     for (Index v = 0; v < kVectors; ++v) {
       const Index c = channel + v * kWidth, i = r * shape.channels + c;
       const Vector distance = read<kElement>(block.x, i, lanes) - middle[v];
-      const Vector g = passed<kElement, kResidual>(block, distance, i, c, lanes);
-      if constexpr (kResidual) write<kElement>(block.g, i, g, lanes);
+      const Vector g = gradient_made<kElement, kActivation>(block, distance, i, c, lanes);
+      if constexpr (kActivation == Activation::kAddRelu) write<kElement>(block.g, i, g, lanes);
       sum[v] += g;
       product[v] = g * distance + product[v];
     }
@@ -132,57 +144,62 @@ SLOTCON_SIMD_INLINE void gradient_sums_of_channels(const ReluGradientRows& block
   }
 }
 
-/// The sums of g and of g (x - mean) of each channel over the rows, [C] each; with residual, fills
+/// The sums of g and of g (x - mean) of each channel over the rows, [C] each; kAddRelu fills
 /// the rows of g.
-template <Element kElement, bool kResidual>
-SLOTCON_SIMD void gradient_sums(const ReluGradientRows block, const RowsShape& shape, float* sums,
+template <Element kElement, Activation kActivation>
+SLOTCON_SIMD void gradient_sums(const NormGradientRows block, const RowsShape& shape, float* sums,
                                 float* products) {
   Index c = 0;
   for (; c + 4 * kWidth <= shape.channels; c += 4 * kWidth) {
-    gradient_sums_of_channels<kElement, kResidual, 4>(block, shape, c, kWidth, sums, products);
+    gradient_sums_of_channels<kElement, kActivation, 4>(block, shape, c, kWidth, sums, products);
   }
   for (; c < shape.channels; c += kWidth) {
     const Index lanes = shape.channels - c < kWidth ? shape.channels - c : kWidth;
-    gradient_sums_of_channels<kElement, kResidual, 1>(block, shape, c, lanes, sums, products);
+    gradient_sums_of_channels<kElement, kActivation, 1>(block, shape, c, lanes, sums, products);
   }
 }
 
-template <Element kElement, bool kResidual>
-SLOTCON_SIMD_INLINE void relu_lanes(const ReluRows& block, Index index, Index channel,
-                                    Index lanes) {
+template <Element kElement, Activation kActivation>
+SLOTCON_SIMD_INLINE void activated_lanes(const NormRows& block, Index index, Index channel,
+                                         Index lanes) {
   const Vector distance =
       read<kElement>(block.x, index, lanes) - load_lanes(block.mean + channel, lanes);
-  Vector y =
-      distance * load_lanes(block.scale + channel, lanes) + load_lanes(block.bias + channel, lanes);
-  if constexpr (kResidual) y += read<kElement>(block.residual, index, lanes);
-  write<kElement>(block.y, index, y < 0 ? Vector{} : y, lanes);
+  Vector u = normalised(block, distance, channel, lanes);
+  if constexpr (kActivation == Activation::kAddRelu) {
+    u += read<kElement>(block.residual, index, lanes);
+  }
+  if constexpr (kActivation == Activation::kGelu) {
+    write<kElement>(block.y, index, gelu(u), lanes);
+  } else {
+    write<kElement>(block.y, index, u < 0 ? Vector{} : u, lanes);
+  }
 }
 
 /// Fills the rows of y.
-template <Element kElement, bool kResidual>
-SLOTCON_SIMD void normalise_relu(const ReluRows block, const RowsShape shape) {
+template <Element kElement, Activation kActivation>
+SLOTCON_SIMD void normalise(const NormRows block, const RowsShape shape) {
   for (Index r = 0; r < shape.rows; ++r) {
     const Index row = r * shape.channels;
     Index c = 0;
     for (; c + kWidth <= shape.channels; c += kWidth) {
-      relu_lanes<kElement, kResidual>(block, row + c, c, kWidth);
+      activated_lanes<kElement, kActivation>(block, row + c, c, kWidth);
     }
     if (c < shape.channels) {
-      relu_lanes<kElement, kResidual>(block, row + c, c, shape.channels - c);
+      activated_lanes<kElement, kActivation>(block, row + c, c, shape.channels - c);
     }
   }
 }
 
-template <Element kElement, bool kResidual>
-SLOTCON_SIMD_INLINE void gradient_lanes(const ReluGradientRows& block, Index index, Index channel,
+template <Element kElement, Activation kActivation>
+SLOTCON_SIMD_INLINE void gradient_lanes(const NormGradientRows& block, Index index, Index channel,
                                         Index lanes) {
   const Vector distance =
       read<kElement>(block.x, index, lanes) - load_lanes(block.mean + channel, lanes);
   Vector g;
-  if constexpr (kResidual) {
+  if constexpr (kActivation == Activation::kAddRelu) {
     g = read<kElement>(block.g, index, lanes);
   } else {
-    g = passed<kElement, false>(block, distance, index, channel, lanes);
+    g = gradient_made<kElement, kActivation>(block, distance, index, channel, lanes);
   }
   const Vector by_statistics = load_lanes(block.slope + channel, lanes) * distance +
                                load_lanes(block.offset + channel, lanes);
@@ -191,16 +208,16 @@ SLOTCON_SIMD_INLINE void gradient_lanes(const ReluGradientRows& block, Index ind
 }
 
 /// Fills the rows of by_x, after gradient_sums().
-template <Element kElement, bool kResidual>
-SLOTCON_SIMD void normalise_relu_gradient(const ReluGradientRows block, const RowsShape shape) {
+template <Element kElement, Activation kActivation>
+SLOTCON_SIMD void normalise_gradient(const NormGradientRows block, const RowsShape shape) {
   for (Index r = 0; r < shape.rows; ++r) {
     const Index row = r * shape.channels;
     Index c = 0;
     for (; c + kWidth <= shape.channels; c += kWidth) {
-      gradient_lanes<kElement, kResidual>(block, row + c, c, kWidth);
+      gradient_lanes<kElement, kActivation>(block, row + c, c, kWidth);
     }
     if (c < shape.channels) {
-      gradient_lanes<kElement, kResidual>(block, row + c, c, shape.channels - c);
+      gradient_lanes<kElement, kActivation>(block, row + c, c, shape.channels - c);
     }
   }
 }
