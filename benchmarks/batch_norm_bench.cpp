@@ -1,4 +1,4 @@
-// Batch norm in training, a residual and a ReLU: what follows a convolution.
+// Batch norm in training and its activation: what follows a convolution.
 #include <slotcon/model/batch_norm.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -11,11 +11,15 @@
 namespace bench {
 namespace {
 
+using slotcon::kernel::Activation;
+
+bool has_residual(const NormSize& size) { return size.activation == Activation::kAddRelu; }
+
 /// Maps, gradient by the result, and the residual where there is one.
 Tensors make_inputs(const NormSize& size, c10::Device place) {
   Random random(/*seed=*/6, place);
   Tensors inputs;
-  for (int i = 0; i < (size.residual ? 3 : 2); ++i) {
+  for (int i = 0; i < (has_residual(size) ? 3 : 2); ++i) {
     inputs.push_back(random.normal({size.images, size.channels, size.side, size.side})
                          .contiguous(torch::MemoryFormat::ChannelsLast));
   }
@@ -30,10 +34,11 @@ Prepare forward_backward(const NormSize& size, Precision precision, slotcon::Bac
     norm->backend = backend;
     Tensors maps;
     for (const auto& input : inputs) maps.push_back(exact ? input : input.to(type_of(precision)));
-    const auto x = leaf(maps[0]), residual = size.residual ? leaf(maps[2]) : torch::Tensor();
+    const auto x = leaf(maps[0]), residual = has_residual(size) ? leaf(maps[2]) : torch::Tensor();
     return [=]() -> Tensors {
       auto layer = norm;
-      const auto y = layer->forward_relu(x, residual);
+      const auto y = size.activation == Activation::kGelu ? layer->forward_gelu(x)
+                                                          : layer->forward_relu(x, residual);
       return {y.detach(), torch::autograd::grad({y}, {x}, {maps[1]})[0]};
     };
   };
@@ -41,7 +46,7 @@ Prepare forward_backward(const NormSize& size, Precision precision, slotcon::Bac
 
 void add_size(const Plan& plan, const NormSize& size, Precision precision) {
   using slotcon::Backend;
-  Workload::Description description{"batch_norm_relu", "forward_backward", precision, size.name()};
+  Workload::Description description{"batch_norm", "forward_backward", precision, size.name()};
   description.tolerance *= 2;  // near 0, rounding decides which gradients pass
   const auto workload = std::make_shared<Workload>(
       plan.device, description, [=](c10::Device place) { return make_inputs(size, place); },
@@ -52,7 +57,7 @@ void add_size(const Plan& plan, const NormSize& size, Precision precision) {
 
 }  // namespace
 
-void add_batch_norm_relu(const Plan& plan) {
+void add_batch_norm(const Plan& plan) {
   for (const auto& size : plan.norms) {
     for (const auto precision : {Precision::kFloat32, Precision::kBFloat16}) {
       add_size(plan, size, precision);

@@ -41,7 +41,7 @@ int run(int argc, char** argv) {
   bench::add_aligned_assignment(plan);
   bench::add_slot_info_nce(plan);
   bench::add_slotcon_loss(plan);
-  bench::add_batch_norm_relu(plan);
+  bench::add_batch_norm(plan);
   bench::add_pretrain(plan);
   bench::add_copy(plan);
   return benchmark::RunSpecifiedBenchmarks() == 0 ? 1 : 0;

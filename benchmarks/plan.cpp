@@ -38,7 +38,10 @@ Plan cpu_plan() {
   }
   plan.contrast = {{{64, 256, 4096, 16384, 256}, Precision::kFloat32},
                    {kTypicalContrast, Precision::kFloat32}};
-  plan.norms = {{16, 24, 32, true}, {16, 512, 8, false}, {8, 64, 112, false}, {8, 256, 56, true}};
+  using slotcon::kernel::Activation;
+  plan.norms = {{Activation::kAddRelu, 16, 24, 32}, {Activation::kRelu, 16, 512, 8},
+                {Activation::kGelu, 16, 256, 8},    {Activation::kRelu, 8, 64, 112},
+                {Activation::kAddRelu, 8, 256, 56}, {Activation::kGelu, 8, 4096, 7}};
   plan.pretraining = {{"tiny", 16, 64, 16, 64, 256},  // examples/recipes/demo.toml
                       {"resnet18", 8, 224, 256, 256, 4096},
                       {"resnet50", 8, 224, 256, 256, 4096}};

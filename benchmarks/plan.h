@@ -1,6 +1,8 @@
 // What the suite measures: sizes and precisions, by device.
 #pragma once
 
+#include <slotcon/kernel/activation.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -43,14 +45,18 @@ struct ContrastRows {
   Precision precision;
 };
 
-/// Maps [B,C,side,side] that are normalised.
+/// Maps [B,C,side,side] that are normalised, and what follows.
 struct NormSize {
+  slotcon::kernel::Activation activation;
   std::int64_t images, channels, side;
-  bool residual;
 
   std::string name() const {
+    using slotcon::kernel::Activation;
+    const std::string follows = activation == Activation::kRelu      ? "relu"
+                                : activation == Activation::kAddRelu ? "add_relu"
+                                                                     : "gelu";
     return "B:" + std::to_string(images) + "/C:" + std::to_string(channels) +
-           "/N:" + std::to_string(side * side) + (residual ? "/residual" : "");
+           "/N:" + std::to_string(side * side) + "/" + follows;
   }
 };
 

@@ -9,7 +9,7 @@ void add_semantic_grouping(const Plan& plan);
 void add_aligned_assignment(const Plan& plan);
 void add_slot_info_nce(const Plan& plan);
 void add_slotcon_loss(const Plan& plan);
-void add_batch_norm_relu(const Plan& plan);
+void add_batch_norm(const Plan& plan);
 void add_pretrain(const Plan& plan);
 void add_copy(const Plan& plan);
 

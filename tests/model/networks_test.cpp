@@ -158,7 +158,7 @@ TEST(BatchNorm, OfOneProcessIsLibTorchs) {
   check(torch::nn::BatchNorm2d(5), {2, 5, 3, 4});
 }
 
-TEST(BatchNorm, WithReluIsBothInOne) {
+TEST(BatchNorm, WithAnActivationIsBothInOne) {
   const auto check = [](BatchNorm norm, at::IntArrayRef sizes, bool fused) {
     const auto x = noise(sizes, 1).to(torch::kFloat).contiguous(torch::MemoryFormat::ChannelsLast);
     const auto residual =
@@ -167,14 +167,17 @@ TEST(BatchNorm, WithReluIsBothInOne) {
     EXPECT_TRUE(close(norm->forward_relu(x), other->forward(x).clamp_min(0)));
     EXPECT_TRUE(
         close(norm->forward_relu(x, residual), (other->forward(x) + residual).clamp_min(0)));
+    EXPECT_TRUE(close(norm->forward_gelu(x), exact_gelu(other->forward(x))));
     EXPECT_EQ(norm->num_batches_tracked.item<int>(), other->num_batches_tracked.item<int>());
     EXPECT_TRUE(close(norm->running_mean, other->running_mean));
     EXPECT_TRUE(close(norm->running_var, other->running_var));
     norm->backend = slotcon::Backend::kReference;
     EXPECT_TRUE(at::equal(norm->forward_relu(x), other->forward(x).clamp_min(0)));
+    EXPECT_TRUE(at::equal(norm->forward_gelu(x), at::gelu(other->forward(x))));
     norm->backend = slotcon::Backend::kFused;
     if (fused) {
       EXPECT_NO_THROW(norm->forward_relu(x));
+      EXPECT_NO_THROW(norm->forward_gelu(x));
     }
   };
   check(shuffled(BatchNorm(5)), {2, 5, 3, 4}, true);
@@ -189,13 +192,15 @@ TEST(BatchNorm, WithReluIsBothInOne) {
   });
 }
 
-TEST(BatchNorm, WithReluSaysWhyItIsNotFused) {
+TEST(BatchNorm, WithAnActivationSaysWhyItIsNotFused) {
   BatchNorm norm(5);
   norm->backend = slotcon::Backend::kFused;
-  EXPECT_EQ(error_text<c10::NotImplementedError>([&] {
-              norm->forward_relu(noise({2, 5, 3, 4}, 1).to(torch::kFloat));
-            }),
+  const auto x = noise({2, 5, 3, 4}, 1).to(torch::kFloat);
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { norm->forward_relu(x); }),
             "BatchNorm::forward_relu: Backend::kFused is unavailable: the kernel needs rows "
+            "[N,C] or channels-last maps [N,C,h,w]");
+  EXPECT_EQ(error_text<c10::NotImplementedError>([&] { norm->forward_gelu(x); }),
+            "BatchNorm::forward_gelu: Backend::kFused is unavailable: the kernel needs rows "
             "[N,C] or channels-last maps [N,C,h,w]");
 }
 
@@ -291,6 +296,41 @@ TEST(ProjectionHead, IsItsDefinitionOnEveryPosition) {
   const auto expected =
       head_by_definition(rows, HeadState(*head)).view({2, 3, 5, 3}).permute({0, 3, 1, 2});
   EXPECT_TRUE(close(head->forward(maps), expected));
+}
+
+TEST(ProjectionHead, IsItsLayersOneAfterTheOther) {
+  auto rows = shuffled(ProjectionHead(ProjectionHeadOptions(4, 5, 3)));
+  auto maps = shuffled(ProjectionHead2d(ProjectionHeadOptions(4, 5, 3)));
+  const auto x = noise({9, 4}, 1).to(torch::kFloat);
+  const auto image = noise({2, 4, 3, 5}, 1).to(torch::kFloat);
+  EXPECT_TRUE(close(rows->forward(x), rows->mlp->forward(x)));
+  EXPECT_TRUE(close(maps->forward(image), maps->mlp->forward(image)));
+}
+
+TEST(ProjectionHead, UnderAutocastRowsAreWorthTheSameInAnyNumber) {
+  // Batch statistics of the rows it is filled up with would show: of 33 rows they make 64.
+  const auto expect_near = [](const torch::Tensor& actual, const torch::Tensor& expected) {
+    const auto error = (actual.to(torch::kFloat) - expected).norm().item<double>();
+    EXPECT_LT(error, 0.02 * expected.norm().item<double>());
+  };
+  for (const std::int64_t count : {3, 31, 32, 33}) {
+    SCOPED_TRACE(count);
+    auto head = shuffled(ProjectionHead(ProjectionHeadOptions(16, 24, 8)));
+    auto exact = std::dynamic_pointer_cast<slotcon::ProjectionHeadImpl>(head->clone());
+    const auto rows = noise({count, 16}, 1).to(torch::kFloat).requires_grad_();
+    const auto incoming = noise({count, 8}, 2).to(torch::kFloat);
+    const auto expected = exact->forward(rows);
+    const auto by_rows = torch::autograd::grad({expected}, {rows}, {incoming})[0];
+    const slotcon::testing::Autocast autocast;
+    const auto actual = head->forward(rows);
+    EXPECT_EQ(actual.scalar_type(), torch::kBFloat16);
+    EXPECT_EQ(actual.sizes(), expected.sizes());
+    expect_near(actual, expected);
+    expect_near(head->named_buffers()["mlp.4.running_var"],
+                exact->named_buffers()["mlp.4.running_var"]);
+    expect_near(torch::autograd::grad({actual}, {rows}, {incoming.to(torch::kBFloat16)})[0],
+                by_rows);
+  }
 }
 
 TEST(ProjectionHead, NumberOfLayers) {

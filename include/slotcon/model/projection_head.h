@@ -1,6 +1,7 @@
 // The projector and the predictor: multi-layer perceptrons on rows or on every position of a map.
 #pragma once
 
+#include <ATen/autocast_mode.h>
 #include <slotcon/model/batch_norm.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/init.h>
@@ -57,15 +58,30 @@ torch::nn::Sequential projection_mlp(const ProjectionHeadOptions& options,
   return mlp;
 }
 
+/// layer.forward(x), of rows filled up to a multiple of 32 where autocast is on for the CPU: there
+/// oneDNN compiles a product for each number of rows that it meets, and slots come in any number.
+inline torch::Tensor product(torch::nn::LinearImpl& layer, const torch::Tensor& x) {
+  constexpr std::int64_t kMultiple = 32;
+  const auto rows = x.size(0), missing = (kMultiple - rows % kMultiple) % kMultiple;
+  if (missing == 0 || !x.is_cpu() || !at::autocast::is_autocast_enabled(at::kCPU)) {
+    return layer.forward(x);
+  }
+  return layer.forward(at::constant_pad_nd(x, {0, 0, 0, missing})).narrow(0, 0, rows);
+}
+
+inline torch::Tensor product(torch::nn::Conv2dImpl& layer, const torch::Tensor& x) {
+  return layer.forward(x);
+}
+
 /// mlp->forward(x), each batch norm together with its GELU. `Layer` is what the linear layers are.
 template <class Layer>
 torch::Tensor forward(torch::nn::Sequential& mlp, torch::Tensor x) {
   std::size_t layer = 0;
   for (; layer + 1 < mlp->size(); layer += 3) {
-    x = mlp->at<Layer>(layer).forward(x);
+    x = product(mlp->at<Layer>(layer), x);
     x = mlp->at<BatchNormImpl>(layer + 1).forward_gelu(x);
   }
-  return mlp->at<Layer>(layer).forward(x);
+  return product(mlp->at<Layer>(layer), x);
 }
 
 }  // namespace detail
