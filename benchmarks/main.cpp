@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "benchmarks/suite.h"
+#include "examples/support/allocator.h"
 
 static_assert(std::string_view(SLOTCON_BUILD_TYPE) == "Release",
               "the benchmarks measure a Release build: configure with CMAKE_BUILD_TYPE=Release");
@@ -37,6 +38,7 @@ int run(int argc, char** argv) {
   const auto plan = plan_of(argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   describe(*plan.device);
+  examples::keep_freed_memory();  // for all implementations alike, as in a trainer
   bench::add_semantic_grouping(plan);
   bench::add_aligned_assignment(plan);
   bench::add_slot_info_nce(plan);

@@ -106,21 +106,30 @@ class AdamW : public torch::optim::AdamW {
 
   static void add(Lists& lists, const torch::Tensor& parameter, State& state) {
     lists.step = state.step();
-    lists.parameters.push_back(parameter);
-    lists.gradients.push_back(laid_out_as(parameter, parameter.grad()));
+    lists.parameters.push_back(in_memory_order(parameter));
+    lists.gradients.push_back(in_memory_order(laid_out_as(parameter, parameter.grad())));
     state.exp_avg(laid_out_as(parameter, state.exp_avg()));
     state.exp_avg_sq(laid_out_as(parameter, state.exp_avg_sq()));
-    lists.means.push_back(state.exp_avg());
-    lists.squares.push_back(state.exp_avg_sq());
+    lists.means.push_back(in_memory_order(state.exp_avg()));
+    lists.squares.push_back(in_memory_order(state.exp_avg_sq()));
     if (!state.max_exp_avg_sq().defined()) return;
     state.max_exp_avg_sq(laid_out_as(parameter, state.max_exp_avg_sq()));
-    lists.largest_squares.push_back(state.max_exp_avg_sq());
+    lists.largest_squares.push_back(in_memory_order(state.max_exp_avg_sq()));
   }
 
-  /// The tensor with its elements in the parameter's places in memory: the kernel goes by those.
+  /// The elements of a dense tensor: the kernel copies what is not contiguous.
+  static torch::Tensor in_memory_order(const torch::Tensor& dense) {
+    return dense.as_strided({dense.numel()}, {1});
+  }
+
+  /// The tensor with its elements in the parameter's order in memory.
   static torch::Tensor laid_out_as(const torch::Tensor& parameter, const torch::Tensor& tensor) {
-    if (tensor.strides() == parameter.strides()) return tensor;
-    return at::empty_like(parameter).copy_(tensor);
+    for (std::int64_t d = 0; d < parameter.dim(); ++d) {
+      if (parameter.size(d) > 1 && tensor.stride(d) != parameter.stride(d)) {
+        return at::empty_like(parameter).copy_(tensor);
+      }
+    }
+    return tensor;
   }
 
   static void update(const Lists& lists, const Options& options) {
