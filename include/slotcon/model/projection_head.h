@@ -58,8 +58,9 @@ torch::nn::Sequential projection_mlp(const ProjectionHeadOptions& options,
   return mlp;
 }
 
-/// layer.forward(x), of rows filled up to a multiple of 32 where autocast is on for the CPU: there
-/// oneDNN compiles a product for each number of rows that it meets, and slots come in any number.
+/// layer.forward(x), for any number of rows. Slots come in every number, and for each oneDNN would
+/// compile the product anew, as it does for half types: under autocast on the CPU rows of zeros
+/// fill x up to a multiple of 32.
 inline torch::Tensor product(torch::nn::LinearImpl& layer, const torch::Tensor& x) {
   constexpr std::int64_t kMultiple = 32;
   const auto rows = x.size(0), missing = (kMultiple - rows % kMultiple) % kMultiple;
@@ -90,7 +91,8 @@ torch::Tensor forward(torch::nn::Sequential& mlp, torch::Tensor x) {
 /// predictor.
 ///
 /// Shapes: [n,in_dim] -> [n,out_dim]; n may be 0, or 1, see `BatchNorm`. The parameters are
-/// `mlp.0`, `mlp.1`, `mlp.3`, ....
+/// `mlp.0`, `mlp.1`, `mlp.3`, .... Gradient: rows and parameters, as often as
+/// `BatchNorm::forward_gelu`.
 class ProjectionHeadImpl : public torch::nn::Cloneable<ProjectionHeadImpl> {
  public:
   explicit ProjectionHeadImpl(const ProjectionHeadOptions& options_) : options(options_) {
@@ -119,7 +121,7 @@ class ProjectionHeadImpl : public torch::nn::Cloneable<ProjectionHeadImpl> {
 TORCH_MODULE(ProjectionHead);
 
 /// The same perceptron on every position of a map, by 1x1 convolutions and BatchNorm; the
-/// published projector. Shapes: [B,in_dim,h,w] -> [B,out_dim,h,w].
+/// published projector. Shapes: [B,in_dim,h,w] -> [B,out_dim,h,w]. Gradient: as of rows.
 class ProjectionHead2dImpl : public torch::nn::Cloneable<ProjectionHead2dImpl> {
  public:
   explicit ProjectionHead2dImpl(const ProjectionHeadOptions& options_) : options(options_) {
