@@ -68,7 +68,7 @@ TEST_F(Programs, PretrainLogsEveryStepScoresAndDraws) {
                                                  "diagnostics", "options"}));
   expect_rows(page.at("tables").at(0), scores);
   EXPECT_EQ(page.at("tables").at(1).at(1).at(0), "sky");  // the classes of scenes have names
-  EXPECT_EQ(page.at("charts").size(), 1U + 6U + 6U);      // usage, training, diagnostics
+  EXPECT_EQ(page.at("charts").size(), 1U + 7U + 6U);      // usage, training, diagnostics
   const auto& facts = page.at("facts");
   EXPECT_EQ(facts.at("num-prototypes"), "4");
   EXPECT_EQ(facts.at("epochs"), "2");

@@ -100,7 +100,7 @@ inline slotcon::view::ReferenceLevel level_of_ignorance(std::int64_t num_prototy
           "ln " + std::to_string(num_prototypes) + " = " + slotcon::view::fixed_number(level, 2)};
 }
 
-/// The curves of training with `num_prototypes` prototypes; those that only some runs move are
+/// The curves of training with `num_prototypes` prototypes; the two that only some runs move are
 /// there if this one did.
 inline std::vector<Curve> training_curves(const TrainingHistory& history,
                                           std::int64_t num_prototypes) {
@@ -120,7 +120,11 @@ inline std::vector<Curve> training_curves(const TrainingHistory& history,
       {"gradient_norm", "Gradient norm",
        "Of all gradients together, before clipping. The scale is logarithmic.", true, true},
       {"teacher_momentum", "Teacher momentum",
-       "What stays of the teacher at a step; it rises to 1.", false}};
+       "What stays of the teacher at a step; it rises to 1.", false},
+      {"image_wait", "Waiting for images",
+       "Share of the time that steps waited for their images. Where it stays above a twentieth, "
+       "more --num-workers make the run faster.",
+       true, false, true}};
   const auto highest = [&](const char* figure) {
     slotcon::view::ValueRange range;
     range.include(0);
@@ -138,12 +142,6 @@ inline std::vector<Curve> training_curves(const TrainingHistory& history,
                       "Of float16: half after each overflow, twice after 2,000 good steps. The "
                       "scale is logarithmic.",
                       false, true});
-  }
-  if (highest("image_wait") >= 0.05) {
-    curves.push_back({"image_wait", "Waiting for images",
-                      "Share of the time that steps waited for their images. Where it stays above "
-                      "a twentieth, more --num-workers make the run faster.",
-                      true, false, true});
   }
   return curves;
 }
