@@ -163,7 +163,15 @@ TEST(Rank, OperationsAddUpAndGather) {
   const auto sum = group()->all_reduce_sum(value);
   EXPECT_TRUE(at::equal(sum, torch::full({3, 2}, static_cast<double>(size * (size + 1) / 2))));
   EXPECT_TRUE(at::equal(value, torch::full({3, 2}, static_cast<double>(rank + 1))));
-  EXPECT_EQ(group()->all_reduce_sum(torch::ones({}, torch::kLong)).item<std::int64_t>(), size);
+  for (const auto type : {torch::kInt, torch::kLong, torch::kBFloat16, torch::kDouble}) {
+    for (const std::int64_t count : {0, 1, 8192, 8193, 40000}) {  // gathered or, if long, reduced
+      const auto own = torch::full({count}, rank + 1, type);
+      const auto total = torch::full({count}, size * (size + 1) / 2, type);
+      const auto added = group()->all_reduce_sum(own);
+      EXPECT_EQ(added.scalar_type(), type);
+      EXPECT_TRUE(at::equal(added, total)) << type << " " << count;
+    }
+  }
 
   for (const auto type : {torch::kFloat, torch::kBFloat16, torch::kBool, torch::kLong}) {
     const auto gathered = group()->all_gather_rows(torch::full({rank, 2}, rank).to(type));
