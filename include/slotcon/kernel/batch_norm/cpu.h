@@ -15,7 +15,7 @@ struct Pass {
 /// As `reference`, without gradient; equal on any number of threads.
 ///
 /// x and residual [N,C], or [N,C,h,w] channels last, of one type, float32 or half; the norm's
-/// tensors float32. Moments in float32 over a few dozen rows, added up in float64; the result is
+/// tensors float32. Moments in float32 over 256 rows at most, added up in float64; the result is
 /// rounded once.
 SLOTCON_CPU_KERNEL Pass cpu_forward(const torch::Tensor& x, const torch::Tensor& residual,
                                     const Norm& norm, Activation activation);
