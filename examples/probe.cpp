@@ -32,10 +32,7 @@ struct ProbeOptions {
 
 void add_flags(CLI::App& app, ProbeOptions& o) {
   app.option_defaults()->always_capture_default();
-  app.add_option("--checkpoint", o.checkpoint,
-                 "what pretrain or convert wrote, or published weights (.pth)")
-      ->required()
-      ->check(CLI::ExistingFile);
+  add_checkpoint_flag(app, o.checkpoint);
   app.add_option("--train", o.train, "folder with a folder of images for each class")->required();
   app.add_option("--test", o.test, "the same, of other images")->required();
   app.add_option("--resolution", o.resolution, "shorter side, of which the middle square is seen")

@@ -33,10 +33,7 @@ struct SegmentOptions {
 
 void add_flags(CLI::App& app, SegmentOptions& o) {
   app.option_defaults()->always_capture_default();
-  app.add_option("--checkpoint", o.checkpoint,
-                 "what pretrain or convert wrote, or published weights (.pth)")
-      ->required()
-      ->check(CLI::ExistingFile);
+  add_checkpoint_flag(app, o.checkpoint);
   add_labelled_set_flags(app, o.set);
   app.add_option("--probe-images", o.probe.images,
                  "folder of other images, whose labels a linear probe of the features learns");
@@ -55,11 +52,10 @@ void print_classes(const std::vector<ScoreRow>& rows, std::int64_t classes) {
   std::printf("\nIoU of each class, one-to-one\n%-34s", "");
   for (std::int64_t c = 0; c < classes; ++c) std::printf(" %5lld", static_cast<long long>(c));
   std::printf("\n");
-  for (const auto& row : rows) {
-    if (row.method.rfind("trained:", 0) != 0 || row.clusters < classes) continue;
-    const auto name = row.method + " (" + std::to_string(row.clusters) + ")";
+  for (const auto* row : rows_with_classes(rows)) {
+    const auto name = row->method + " (" + std::to_string(row->clusters) + ")";
     std::printf("%-34s", name.c_str());
-    for (const auto iou : row.one_to_one.class_iou) std::printf(" %5.2f", iou);
+    for (const auto iou : row->one_to_one.class_iou) std::printf(" %5.2f", iou);
     std::printf("\n");
   }
 }

@@ -36,10 +36,7 @@ struct VisualizeOptions {
 
 void add_flags(CLI::App& app, VisualizeOptions& o) {
   app.option_defaults()->always_capture_default();
-  app.add_option("--checkpoint", o.checkpoint,
-                 "what pretrain or convert wrote, or published weights (.pth)")
-      ->required()
-      ->check(CLI::ExistingFile);
+  add_checkpoint_flag(app, o.checkpoint);
   app.add_option("--images", o.images, "an image, a folder of images, or a .txt list of them")
       ->required();
   app.add_option("--output-dir", o.output_dir, "where the pictures go");

@@ -60,12 +60,28 @@ DenseMaps dense_maps(Model& model, const std::vector<slotcon::data::Image>& imag
   model->eval();
   DenseMaps maps;
   for (const auto& image : images) {
-    const auto input = network_input(image);
-    maps.features.push_back(model->teacher_backbone(input)[0]);
-    maps.scores.push_back(model->segment(input).scores[0]);
+    const auto features = model->teacher_backbone(network_input(image));
+    maps.features.push_back(features[0]);
+    maps.scores.push_back(model->segment_backbone(features).scores[0]);
   }
   model->train();
   return maps;
+}
+
+/// Counts how the clusters that `similarities(i)` [K,h,w] gives image i, at the size of its label
+/// map, lie on the labels.
+template <class Similarities>
+slotcon::eval::ConfusionMatrix confusion_of(std::int64_t clusters, std::int64_t classes,
+                                            const std::vector<slotcon::data::LabelMap>& labels,
+                                            std::int64_t ignore_label,
+                                            const Similarities& similarities) {
+  slotcon::eval::ConfusionMatrix confusion(clusters, classes);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto map = slotcon::eval::upsample_argmax(similarities(i).unsqueeze(0), labels[i].height,
+                                                    labels[i].width);
+    confusion.add(map[0], labels[i], ignore_label);
+  }
+  return confusion;
 }
 
 namespace detail {
@@ -128,18 +144,13 @@ std::vector<ScoreRow> over_seeds(const ScoringOptions& options, const RowsOf& ro
   return joined;
 }
 
-/// Scores the clusters that `similarities(i)` [K,h,w] gives image i, at the size of its label map.
+/// Scores the clusters of confusion_of().
 template <class Similarities>
 ScoreRow score_clusters(std::string method, std::int64_t clusters,
                         const slotcon::data::LabelledImages& set, const ScoringOptions& options,
                         const Similarities& similarities) {
-  slotcon::eval::ConfusionMatrix confusion(clusters, options.classes);
-  for (std::size_t i = 0; i < set.labels.size(); ++i) {
-    const auto& labels = set.labels[i];
-    const auto map =
-        slotcon::eval::upsample_argmax(similarities(i).unsqueeze(0), labels.height, labels.width);
-    confusion.add(map[0], labels, options.ignore_label);
-  }
+  const auto confusion =
+      confusion_of(clusters, options.classes, set.labels, options.ignore_label, similarities);
   return {std::move(method), clusters, slotcon::eval::hungarian_score(confusion, options.matching),
           slotcon::eval::majority_score(confusion)};
 }

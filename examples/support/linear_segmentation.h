@@ -1,12 +1,10 @@
 // A linear probe on dense features: supervised, unlike every other row of a score table.
 #pragma once
 
-#include <slotcon/eval/confusion.h>
 #include <slotcon/eval/label_shares.h>
 #include <slotcon/eval/linear_probe.h>
 #include <slotcon/eval/sample.h>
 #include <slotcon/eval/segmentation_score.h>
-#include <slotcon/eval/upsample_argmax.h>
 
 #include <cstdint>
 #include <vector>
@@ -49,15 +47,10 @@ slotcon::eval::SegmentationScore linear_segmentation(Model& model, const Labelle
   }
   const auto probe = slotcon::eval::fit_linear_probe(torch::cat(features), torch::cat(targets));
 
-  slotcon::eval::ConfusionMatrix confusion(classes, classes);
   const auto test_maps = dense_maps(model, test.images.images).features;
-  for (std::size_t i = 0; i < test_maps.size(); ++i) {
-    const auto& labels = test.images.labels[i];
-    const auto predicted = slotcon::eval::upsample_argmax(probe.logits(test_maps[i].unsqueeze(0)),
-                                                          labels.height, labels.width);
-    confusion.add(predicted[0], labels, test.ignore_label);
-  }
-  return slotcon::eval::labelled_score(confusion);
+  return slotcon::eval::labelled_score(
+      confusion_of(classes, classes, test.images.labels, test.ignore_label,
+                   [&](std::size_t i) { return probe.logits(test_maps[i].unsqueeze(0))[0]; }));
 }
 
 }  // namespace examples

@@ -3,6 +3,7 @@
 
 #include <slotcon/io/weights.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 
@@ -15,6 +16,14 @@ struct TrainedModel {
   slotcon::NamedTensors weights;
   ModelOptions options;
 };
+
+/// `--checkpoint`, a file that read_trained_model() reads.
+inline void add_checkpoint_flag(CLI::App& app, std::string& file) {
+  app.add_option("--checkpoint", file,
+                 "what pretrain or convert wrote, or published weights (.pth)")
+      ->required()
+      ->check(CLI::ExistingFile);
+}
 
 /// True for the files that other programs write and read as well.
 inline bool is_weights_file(const std::string& file) {

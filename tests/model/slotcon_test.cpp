@@ -427,6 +427,9 @@ TEST(SlotCon, SegmentsByTheTeacherWithoutAGraph) {
   EXPECT_TRUE(at::equal(features, model->encoder_k->forward(image)));
   EXPECT_FALSE(features.requires_grad());
   const auto grouping = model->segment(image);
+  const auto again = model->segment_backbone(model->teacher_backbone(image));
+  EXPECT_TRUE(at::equal(again.scores, grouping.scores));
+  EXPECT_TRUE(at::equal(again.slots, grouping.slots));
   EXPECT_EQ(grouping.slots.sizes(), (std::vector<std::int64_t>{2, kPrototypes, 4}));
   EXPECT_EQ(grouping.scores.sizes(), (std::vector<std::int64_t>{2, kPrototypes, 4, 4}));
   const auto expected = slotcon::functional::semantic_grouping(

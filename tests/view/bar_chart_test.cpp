@@ -94,7 +94,7 @@ TEST(UsageHistogram, HasTheMostUsedPrototypeFirst) {
     at = found;
   }
   EXPECT_NE(svg.find("all alike: 20%"), std::string::npos);
-  const auto red = slotcon::view::detail::hex_color(slotcon::view::palette_color(1));
+  const auto red = slotcon::view::hex_color(slotcon::view::palette_color(1));
   EXPECT_LT(svg.find("fill=\"" + red), svg.find("prototype 3"));
 }
 

@@ -151,14 +151,20 @@ inline std::string table_of_scores(const std::vector<ScoreRow>& rows) {
   return html + "</tbody>\n</table>\n";
 }
 
-/// The IoU of each class in the rows about the trained network that have a cluster for each.
-inline std::string table_of_classes(const std::vector<ScoreRow>& rows,
-                                    const std::vector<std::string>& names) {
-  std::vector<const ScoreRow*> shown;
+/// The rows about the trained network that have a cluster for each class.
+inline std::vector<const ScoreRow*> rows_with_classes(const std::vector<ScoreRow>& rows) {
+  std::vector<const ScoreRow*> found;
   for (const auto& row : rows) {
     const auto classes = static_cast<std::int64_t>(row.one_to_one.class_iou.size());
-    if (detail::network_of(row) == "trained" && row.clusters >= classes) shown.push_back(&row);
+    if (detail::network_of(row) == "trained" && row.clusters >= classes) found.push_back(&row);
   }
+  return found;
+}
+
+/// The IoU of each class in those rows.
+inline std::string table_of_classes(const std::vector<ScoreRow>& rows,
+                                    const std::vector<std::string>& names) {
+  const auto shown = rows_with_classes(rows);
   if (shown.empty()) return "";
   std::string html =
       "<table>\n<caption>IoU of each class, Hungarian.</caption>\n<thead><tr><th scope=\"col\">"

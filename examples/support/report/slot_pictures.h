@@ -2,7 +2,7 @@
 #pragma once
 
 #include <slotcon/data/image_file.h>
-#include <slotcon/view/bar_chart.h>
+#include <slotcon/view/color_map.h>
 #include <slotcon/view/heat_map.h>
 #include <slotcon/view/html.h>
 #include <slotcon/view/number_text.h>
@@ -78,7 +78,7 @@ inline std::string cell(const slotcon::data::Image& picture, const std::string& 
 /// A slot's number behind the colour that it has in segmentations.
 inline std::string slot_name(const std::string& kind, std::int64_t slot) {
   const auto color = slotcon::view::palette_color(static_cast<std::size_t>(slot));
-  return "<span class=\"swatch\" style=\"background:" + slotcon::view::detail::hex_color(color) +
+  return "<span class=\"swatch\" style=\"background:" + slotcon::view::hex_color(color) +
          "\"></span>" + kind + " " + std::to_string(slot);
 }
 

@@ -34,6 +34,11 @@ inline void check_classes(const char* who, const torch::Tensor& classes, std::in
                    classes.scalar_type());
 }
 
+/// The class of each neighbour, [M,k].
+inline torch::Tensor classes_of(const Neighbours& neighbours, const torch::Tensor& classes) {
+  return classes.index_select(0, neighbours.indices.flatten()).view_as(neighbours.indices);
+}
+
 }  // namespace detail
 
 /// The k features of `set` [N,D] with the largest cosine to each of `queries` [M,D].
@@ -84,8 +89,7 @@ inline torch::Tensor weighted_vote(const Neighbours& neighbours, const torch::Te
   const auto cosines = neighbours.cosines.to(torch::kDouble);
   const auto weights = ((cosines - cosines.narrow(1, 0, 1)) / temperature).exp();
   return torch::zeros({cosines.size(0), num_classes}, weights.options())
-      .scatter_add(1, classes.index_select(0, neighbours.indices.flatten()).view_as(weights),
-                   weights)
+      .scatter_add(1, detail::classes_of(neighbours, classes), weights)
       .argmax(1);
 }
 
@@ -97,8 +101,7 @@ inline double neighbour_precision(const Neighbours& neighbours, const torch::Ten
   constexpr auto kWho = "neighbour_precision";
   detail::check_classes(kWho, query_classes, neighbours.indices.size(0));
   detail::check_classes(kWho, classes, classes.numel());
-  const auto found =
-      classes.index_select(0, neighbours.indices.flatten()).view_as(neighbours.indices);
+  const auto found = detail::classes_of(neighbours, classes);
   return (found == query_classes.unsqueeze(1)).to(torch::kDouble).mean().item<double>();
 }
 

@@ -170,8 +170,8 @@ class BatchNormImpl : public torch::nn::Cloneable<BatchNormImpl> {
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
-    if (is_training() && collectives != nullptr) return forward_in_group(x);
-    const bool by_batch = is_training() && detail::values_of_a_channel(x) >= 2;
+    if (uses_group()) return forward_in_group(x);
+    const bool by_batch = uses_own_batch(x);
     if (by_batch) num_batches_tracked += 1;
     return at::batch_norm(x, weight, bias, running_mean, running_var, by_batch,
                           detail::kBatchNormMomentum, detail::kBatchNormEps,
@@ -185,21 +185,13 @@ class BatchNormImpl : public torch::nn::Cloneable<BatchNormImpl> {
   /// which is differentiable once: with `backend` kReference as often as forward(). Rounded once in
   /// half types, where operations of their own round each time. The same holds for forward_gelu().
   torch::Tensor forward_relu(const torch::Tensor& x, const torch::Tensor& residual = {}) {
-    if (runs_fused(x, residual, "BatchNorm::forward_relu")) {
-      return forward_fused(x, residual,
-                           residual.defined() ? Activation::kAddRelu : Activation::kRelu);
-    }
-    auto y = forward(x);
-    if (residual.defined()) y += residual;
-    return y.relu_();
+    const auto activation = residual.defined() ? Activation::kAddRelu : Activation::kRelu;
+    return forward_activated(x, residual, activation, "BatchNorm::forward_relu");
   }
 
   /// The exact GELU of forward(x): that times the normal distribution at it.
   torch::Tensor forward_gelu(const torch::Tensor& x) {
-    if (runs_fused(x, {}, "BatchNorm::forward_gelu")) {
-      return forward_fused(x, {}, Activation::kGelu);
-    }
-    return at::gelu(forward(x));
+    return forward_activated(x, {}, Activation::kGelu, "BatchNorm::forward_gelu");
   }
 
   torch::Tensor weight, bias;               ///< [C]
@@ -211,22 +203,22 @@ class BatchNormImpl : public torch::nn::Cloneable<BatchNormImpl> {
  private:
   using Activation = kernel::Activation;
 
-  kernel::batch_norm::Norm numbers() const {
-    return {
+  bool uses_group() const { return is_training() && collectives != nullptr; }
+
+  bool uses_own_batch(const torch::Tensor& x) const {
+    return is_training() && collectives == nullptr && detail::values_of_a_channel(x) >= 2;
+  }
+
+  torch::Tensor forward_activated(const torch::Tensor& x, const torch::Tensor& residual,
+                                  Activation activation, const char* who) {
+    const kernel::batch_norm::Norm norm{
         weight, bias, running_mean, running_var, detail::kBatchNormMomentum, detail::kBatchNormEps};
-  }
-
-  bool runs_fused(const torch::Tensor& x, const torch::Tensor& residual, const char* who) const {
-    const bool by_own_batch =
-        is_training() && collectives == nullptr && detail::values_of_a_channel(x) >= 2;
-    return by_own_batch &&
-           use_fused(backend, kernel::batch_norm::choose(x, residual, numbers()), who);
-  }
-
-  torch::Tensor forward_fused(const torch::Tensor& x, const torch::Tensor& residual,
-                              Activation activation) {
-    num_batches_tracked += 1;
-    return kernel::batch_norm::fused(x, residual, numbers(), activation);
+    if (uses_own_batch(x) &&
+        use_fused(backend, kernel::batch_norm::choose(x, residual, norm), who)) {
+      num_batches_tracked += 1;
+      return kernel::batch_norm::fused(x, residual, norm, activation);
+    }
+    return kernel::batch_norm::activated(forward(x), residual, activation);
   }
 
   torch::Tensor forward_in_group(const torch::Tensor& rows) {

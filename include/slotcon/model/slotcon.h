@@ -118,8 +118,13 @@ class SlotConImpl : public torch::nn::Cloneable<SlotConImpl<Encoder, Loss>> {
   /// The teacher's slots and scores of images [B,3,H,W]; without gradient. For evaluation: call
   /// eval() first.
   Grouping segment(const torch::Tensor& images) {
+    return segment_backbone(teacher_backbone(images));
+  }
+
+  /// The same of images whose teacher_backbone() is at hand.
+  Grouping segment_backbone(const torch::Tensor& features) {
     const at::NoGradGuard no_grad;
-    return loss->grouping_k->forward(teacher_features(images));
+    return loss->grouping_k->forward(projector_k->forward(features));
   }
 
   SlotConOptions options;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/ops/_fused_adamw.h>
+#include <slotcon/train/detail/closure.h>
 #include <torch/optim/adamw.h>
 #include <torch/types.h>
 
@@ -41,11 +42,7 @@ class AdamW : public torch::optim::AdamW {
       : AdamW({torch::optim::OptimizerParamGroup(std::move(parameters))}, defaults) {}
 
   torch::Tensor step(LossClosure closure = nullptr) override {
-    torch::Tensor loss;
-    if (closure) {
-      const at::AutoGradMode with_gradient(true);
-      loss = closure();
-    }
+    auto loss = detail::loss_of(closure);
     const torch::NoGradGuard no_grad;
     for (auto& group : param_groups()) update(group);
     return loss;
@@ -105,16 +102,18 @@ class AdamW : public torch::optim::AdamW {
   }
 
   static void add(Lists& lists, const torch::Tensor& parameter, State& state) {
+    const auto keep_in_order = [&](torch::Tensor& kept, std::vector<torch::Tensor>& list) {
+      kept = laid_out_as(parameter, kept);
+      list.push_back(in_memory_order(kept));
+    };
     lists.step = state.step();
     lists.parameters.push_back(in_memory_order(parameter));
     lists.gradients.push_back(in_memory_order(laid_out_as(parameter, parameter.grad())));
-    state.exp_avg(laid_out_as(parameter, state.exp_avg()));
-    state.exp_avg_sq(laid_out_as(parameter, state.exp_avg_sq()));
-    lists.means.push_back(in_memory_order(state.exp_avg()));
-    lists.squares.push_back(in_memory_order(state.exp_avg_sq()));
-    if (!state.max_exp_avg_sq().defined()) return;
-    state.max_exp_avg_sq(laid_out_as(parameter, state.max_exp_avg_sq()));
-    lists.largest_squares.push_back(in_memory_order(state.max_exp_avg_sq()));
+    keep_in_order(state.exp_avg(), lists.means);
+    keep_in_order(state.exp_avg_sq(), lists.squares);
+    if (state.max_exp_avg_sq().defined()) {
+      keep_in_order(state.max_exp_avg_sq(), lists.largest_squares);
+    }
   }
 
   /// The elements of a dense tensor: the kernel copies what is not contiguous.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/ivalue.h>
+#include <slotcon/train/detail/closure.h>
 #include <torch/optim/optimizer.h>
 #include <torch/optim/serialize.h>
 #include <torch/serialize/archive.h>
@@ -84,11 +85,7 @@ class Lars : public torch::optim::Optimizer {
       : Lars({torch::optim::OptimizerParamGroup(std::move(parameters))}, defaults) {}
 
   torch::Tensor step(LossClosure closure = nullptr) override {
-    torch::Tensor loss;
-    if (closure) {
-      const at::AutoGradMode with_gradient(true);
-      loss = closure();
-    }
+    auto loss = detail::loss_of(closure);
     const torch::NoGradGuard no_grad;
     for (auto& group : param_groups()) {
       const auto& options = static_cast<const LarsOptions&>(group.options());

@@ -118,16 +118,12 @@ class ProcessGroup : public Collectives {
   /// statistics of norms, are gathered and added up by each process, which takes fewer of them.
   torch::Tensor all_reduce_sum(const torch::Tensor& value) override {
     const torch::NoGradGuard no_grad;
-    auto own = value.detach().clone(torch::MemoryFormat::Contiguous);
+    torch::Tensor sum;
     guarded("all_reduce_sum", [&] {
-      if (own.is_cpu() && own.numel() > 0 && own.nbytes() <= kSmall) {
-        own = sum_of_gathered(own);
-      } else {
-        std::vector<torch::Tensor> sum{own};
-        foreground_.of(own).allreduce(sum)->wait();
-      }
+      const bool small = value.is_cpu() && value.numel() > 0 && value.nbytes() <= kSmall;
+      sum = small ? sum_of_gathered(value.detach()) : reduced(value.detach());
     });
-    return own;
+    return sum;
   }
 
   /// The numbers of rows travel first, then each process' rows from it to the others.
@@ -169,20 +165,28 @@ class ProcessGroup : public Collectives {
     }
   }
 
+  torch::Tensor reduced(const torch::Tensor& value) const {
+    std::vector<torch::Tensor> sum{value.clone(torch::MemoryFormat::Contiguous)};
+    foreground_.of(sum[0]).allreduce(sum)->wait();
+    return sum[0];
+  }
+
   torch::Tensor sum_of_gathered(const torch::Tensor& value) const {
-    auto own = value.view({-1});
+    const auto of_each = gathered(value.reshape({-1}));
+    return of_each.sum(0, /*keepdim=*/false, value.scalar_type()).view(value.sizes());
+  }
+
+  /// The numbers [n] of every process, [size,n].
+  torch::Tensor gathered(torch::Tensor own) const {
     auto all = at::empty({size() * own.numel()}, own.options());
     foreground_.of(own)._allgather_base(all, own)->wait();
-    const auto of_each = all.view({size(), own.numel()});
-    return of_each.sum(0, /*keepdim=*/false, own.scalar_type()).view(value.sizes());
+    return all.view({size(), own.numel()});
   }
 
   /// How many rows each process has.
   std::vector<std::int64_t> gather_counts(const torch::Tensor& rows) const {
-    auto own = at::full({1}, rows.size(0), rows.options().dtype(torch::kLong));
-    auto all = at::empty({size()}, own.options());
-    foreground_.of(own)._allgather_base(all, own)->wait();
-    const auto on_host = all.cpu();
+    const auto own = at::full({1}, rows.size(0), rows.options().dtype(torch::kLong));
+    const auto on_host = gathered(own).cpu();
     const auto* counts = on_host.const_data_ptr<std::int64_t>();
     return {counts, counts + size()};
   }

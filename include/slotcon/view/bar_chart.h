@@ -59,16 +59,6 @@ inline std::vector<ChartBar> highest_of_neighbours(const std::vector<ChartBar>& 
   return highest;
 }
 
-inline std::string hex_color(const Color& color) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text = "#";
-  for (const auto channel : color) {
-    text += kDigits[channel >> 4];
-    text += kDigits[channel & 15];
-  }
-  return text;
-}
-
 inline std::string draw_bar(const ChartBar& bar, double left, double right, double top,
                             double bottom) {
   return "<g class=\"bar\"><title>" + escape_html(bar.title) + "</title>" +

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace slotcon::view {
@@ -17,6 +18,17 @@ using Color = std::array<std::uint8_t, 3>;
 constexpr Color kBlack{0, 0, 0};
 constexpr Color kWhite{255, 255, 255};
 constexpr Color kRed{255, 0, 0};
+
+/// As CSS and SVG write it: "#ff0000".
+inline std::string hex_color(const Color& color) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "#";
+  for (const auto channel : color) {
+    text += kDigits[channel >> 4];
+    text += kDigits[channel & 15];
+  }
+  return text;
+}
 
 /// The colour of `value` on a scale from cold to hot.
 ///

@@ -13,17 +13,23 @@ struct Norm {
   double momentum, eps;
 };
 
+/// activation(u), which may be in the place of u. The residual is of the same sizes with kAddRelu,
+/// else undefined.
+inline torch::Tensor activated(torch::Tensor u, const torch::Tensor& residual,
+                               Activation activation) {
+  if (activation == Activation::kGelu) return at::gelu(u);
+  if (activation == Activation::kAddRelu) u += residual;
+  return u.relu_();
+}
+
 /// activation(u), u = (x - mean) / sqrt(variance + eps) weight + bias, the statistics those of each
-/// channel over the batch, into which the running ones move. x [N,C,*]; the residual of the same
-/// sizes with kAddRelu, else undefined.
+/// channel over the batch, into which the running ones move. x [N,C,*].
 inline torch::Tensor reference(const torch::Tensor& x, const torch::Tensor& residual,
                                const Norm& norm, Activation activation) {
-  auto u = at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var,
-                          /*training=*/true, norm.momentum, norm.eps,
-                          at::globalContext().userEnabledCuDNN());
-  if (activation == Activation::kGelu) return at::gelu(u);
-  if (residual.defined()) u += residual;
-  return u.relu_();
+  const auto u = at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var,
+                                /*training=*/true, norm.momentum, norm.eps,
+                                at::globalContext().userEnabledCuDNN());
+  return activated(u, residual, activation);
 }
 
 }  // namespace slotcon::kernel::batch_norm
